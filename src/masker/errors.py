@@ -1,0 +1,39 @@
+"""Everything masker raises, in one tree.
+
+No error ever carries message text or a number (promise 7): it names the rule,
+the message and the place, the state and the limit.
+"""
+
+from __future__ import annotations
+
+
+class MaskerError(Exception):
+    """The root: `except MaskerError` catches whatever masker raises on purpose."""
+
+
+class RuleError(MaskerError):
+    """A rule pack cannot be used; names the file, the rule and the key."""
+
+    def __init__(self, *, source: str, rule: str | None, key: str | None, reason: str) -> None:
+        self.source = source
+        self.rule = rule
+        self.key = key
+        self.reason = reason
+        place = ": ".join(part for part in (source, rule, key) if part)
+        super().__init__(f"{place}: {reason}")
+
+
+class UnknownRuleError(MaskerError):
+    """A rule or pack was asked for by a name that no pack has."""
+
+    def __init__(self, *, name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        super().__init__(f"no rule or pack is called {name!r}; there are: {', '.join(known)}")
+
+
+class MessageError(MaskerError):
+    """A message cannot be used as it is; names the field, never its content."""
+
+
+class ClosedError(MaskerError):
+    """A stream was fed after it was closed."""
