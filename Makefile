@@ -33,7 +33,7 @@ lint: $(STAMP)
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "run ruff format" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
-	@PYTHONPATH=src $(BIN)/lint-imports --no-timing >$(VENV)/layers.txt 2>&1 || { cat $(VENV)/layers.txt; exit 1; }
+	@$(BIN)/lint-imports --no-logo >$(VENV)/layers.log 2>&1 || { cat $(VENV)/layers.log >&2; exit 1; }
 	@echo "lint: ruff, mypy --strict and the layers are clean"
 
 test: lint
