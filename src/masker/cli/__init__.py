@@ -1,0 +1,25 @@
+"""The command line: what a person or a shell pipe calls.
+
+Data goes to standard output, everything else to standard error, and no message ever reaches the
+latter. Exit codes: 0 done, 1 masking failed somewhere (nothing unmasked came out), 2 bad usage or
+unreadable input, 128 + n ended by signal n.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# What the extra `cli` installs; the library itself needs none of it.
+_EXTRA = frozenset({"msgspec", "rich", "typer"})
+
+
+def main() -> None:
+    """Run `masker`, the console script."""
+    try:
+        from masker.cli.app import app
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        sys.stderr.write("masker: the command line is an extra: pip install 'masker[cli]'\n")
+        sys.exit(2)
+    app()

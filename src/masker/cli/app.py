@@ -1,0 +1,175 @@
+"""The commands and their options; what they do stands in the modules beside this one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich import progress
+
+from masker import Masker
+from masker.cli import listing
+from masker.cli.mask import mask_stream, mask_text
+from masker.cli.run import Run
+from masker.cli.terminal import UNREADABLE, failing_closed, note, notes
+from masker.packs import bundled_packs, load_packs
+
+STDIN = "-"
+
+app = typer.Typer(
+    name="masker",
+    help="Masks card and ID numbers in chat, also when they arrive in pieces.",
+    epilog="Exit codes: 0 done, 1 masking failed somewhere, 2 bad usage or unreadable input.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    # A traceback of typer's shows the values of variables, and those are messages.
+    pretty_exceptions_enable=False,
+)
+rules_app = typer.Typer(help="Look at the rules.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
+
+
+class Delivery(StrEnum):
+    """When a message comes out."""
+
+    REVISE = "revise"
+    HOLD = "hold"
+
+
+class Format(StrEnum):
+    """How rules are listed."""
+
+    AUTO = "auto"
+    TABLE = "table"
+    TSV = "tsv"
+    JSON = "json"
+
+
+RulesPath = Annotated[
+    Path | None,
+    typer.Option("--rules", metavar="PATH", help="Rule packs (a folder or a .toml file) to use."),
+]
+RuleNames = Annotated[
+    list[str] | None,
+    typer.Option("--rule", metavar="ID", help="Only this rule or pack; may be given repeatedly."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"masker {importlib.metadata.version('masker')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def masker(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Masks card and ID numbers in chat, also when they arrive in pieces."""
+
+
+@app.command()
+def run(
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="JSONL file; - is standard input.")
+    ] = STDIN,
+    delivery: Annotated[
+        Delivery,
+        typer.Option(
+            help="revise: each message at once, again when more is known. "
+            "hold: each message once, when it is decided."
+        ),
+    ] = Delivery.REVISE,
+    rules: RulesPath = None,
+    rule: RuleNames = None,
+) -> None:
+    """JSONL messages in, masked JSONL messages out, as they come.
+
+    One object a line. Only "text" is required; "conversation_id", "message_id", "sender",
+    "timestamp" (ISO 8601 or seconds since 1970), "channel" and "subject" say what belongs together.
+    Other fields pass through. What comes out has "revision", "final" and "findings" besides: keep
+    the highest revision of each (conversation_id, message_id).
+
+    A line that is no message is reported on standard error by its number, and the rest goes on.
+    """
+    with failing_closed():
+        redactor = _masker(rules, rule).redactor(delivery=delivery.value)
+        with _opened(file) as source:
+            code = Run(redactor, sys.stdout.buffer).read(source)
+        raise typer.Exit(code)
+
+
+@app.command()
+def mask(
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]...", help="The text; - or nothing is standard input."),
+    ] = None,
+    rules: RulesPath = None,
+    rule: RuleNames = None,
+) -> None:
+    """Plain text in, masked text out: a filter for pipes."""
+    with failing_closed():
+        masker = _masker(rules, rule)
+        if text and text != [STDIN]:
+            # Words are joined, so that digits in groups need no quotes.
+            mask_text(masker, " ".join(text), sys.stdout.buffer)
+        else:
+            with open(sys.stdin.fileno(), "rb", closefd=False) as source:  # noqa: PTH123
+                mask_stream(masker, source, sys.stdout.buffer)
+
+
+@rules_app.command("list")
+def list_rules(
+    rules: RulesPath = None,
+    format_: Annotated[
+        Format, typer.Option("--format", help="auto: a table on a terminal, else tsv.")
+    ] = Format.AUTO,
+) -> None:
+    """List the rules, with what each finds and whether it is on by default."""
+    with failing_closed():
+        packs = load_packs(rules) if rules else bundled_packs()
+        if format_ is Format.AUTO:
+            format_ = Format.TABLE if sys.stdout.isatty() else Format.TSV
+        write = {
+            Format.TABLE: listing.write_table,
+            Format.TSV: listing.write_lines,
+            Format.JSON: listing.write_json,
+        }[format_]
+        write(packs, sys.stdout)
+        sys.stdout.flush()
+
+
+def _masker(rules: Path | None, rule: list[str] | None) -> Masker:
+    return Masker(rules=rule or None, rules_path=rules)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        size = Path(file).stat().st_size
+        source: BinaryIO = Path(file).open("rb")  # noqa: SIM115 - closed below, reported here
+    except OSError as error:
+        note(f"{file} cannot be read: {(error.strerror or type(error).__name__).lower()}")
+        raise typer.Exit(UNREADABLE) from None
+    with source:
+        if sys.stdout.isatty() or not notes.is_terminal:
+            yield source
+            return
+        with progress.wrap_file(
+            source, total=size, console=notes, description="masking", transient=True
+        ) as watched:
+            yield watched

@@ -1,0 +1,54 @@
+"""`masker rules list`: the rules, as a table for people, as lines or JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from masker.core.rules import Pack, Rule
+
+_COLUMNS = ("rule", "entity", "pack", "default", "check", "keeps", "description")
+
+
+def write_table(packs: Sequence[Pack], out: TextIO) -> None:
+    """For a terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in _COLUMNS:
+        table.add_column(name, overflow="fold", no_wrap=name == "rule")
+    for pack in packs:
+        for rule in pack.rules:
+            table.add_row(*_cells(pack, rule), style="" if pack.default else "dim")
+        table.add_section()
+    console = Console(file=out, highlight=False, markup=False)
+    console.print(table)
+    console.print("default: part of Masker() and of every command without --rule", style="dim")
+
+
+def write_lines(packs: Sequence[Pack], out: TextIO) -> None:
+    """For a pipe: a heading, then a rule a line, columns separated by tabs."""
+    out.write("\t".join(_COLUMNS) + "\n")
+    for pack in packs:
+        for rule in pack.rules:
+            out.write("\t".join(" ".join(cell.split()) for cell in _cells(pack, rule)) + "\n")
+
+
+def write_json(packs: Sequence[Pack], out: TextIO) -> None:
+    """For programs: everything a rule says."""
+    rules: list[dict[str, Any]] = [
+        {"pack": pack.name, "default": pack.default, **rule.model_dump(mode="json")}
+        for pack in packs
+        for rule in pack.rules
+    ]
+    out.write(msgspec.json.format(msgspec.json.encode(rules)).decode() + "\n")
+
+
+def _cells(pack: Pack, rule: Rule) -> tuple[str, ...]:
+    keeps = f"last {rule.keep_last}" if rule.keep_last else "none"
+    default = "on" if pack.default else "off"
+    check = rule.checksum or "-"
+    return rule.id, rule.entity, pack.name, default, check, keeps, rule.description
