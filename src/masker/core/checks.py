@@ -62,13 +62,23 @@ def cn_resident_id(number: str) -> bool:
     return region_holds and _is_date(number[6:14])
 
 
-def cn_uscc(number: str) -> bool:
-    """The PRC unified social credit code (GB 32100).
+_USCC = re.compile(r"[0-9A-HJ-NP-RTUWXY]{2}[0-9]{6}[0-9A-HJ-NP-RTUWXY]{10}")
+# Institutions of the state's own organs are registered under 10, not under a province.
+_USCC_STATE = "10"
 
-    >>> cn_uscc("91110000600037341L")
-    True
+
+def cn_uscc(number: str) -> bool:
+    """The PRC unified social credit code (GB 32100): region and check character.
+
+    >>> cn_uscc("91110000600037341L"), cn_uscc("N2330106MA2GL12345")
+    (True, True)
     """
-    return bool(stdnum.cn.uscc.is_valid(number))
+    # python-stdnum asks for digits in front, but A, N and Y are registering authorities too.
+    if not _USCC.fullmatch(number):
+        return False
+    if not (_is_province(number[2:4]) or number[2:4] == _USCC_STATE):
+        return False
+    return number[-1] == stdnum.cn.uscc.calc_check_digit(number[:-1])
 
 
 # Weights of a Hong Kong identity card: two letters (or a blank, which counts 36, and one letter),
