@@ -101,9 +101,12 @@ def _stored(revisions: Revisions) -> Text:
 
 def summary(console: Console, numbers: list[Number], counts: list[Count], stored: Revisions) -> int:
     """What was found, held and leaked over all files; the leaked digits."""
+    leaked_of: dict[str, int] = {}
+    for each in counts:
+        leaked_of |= each.leaked
     leaks = Counter[str]()
     for number in numbers:
-        leaks[number.rule] += sum(each.leaked[number.name] for each in counts)
+        leaks[number.rule] += leaked_of[number.name]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("rule", "numbers planted", "digits to hide", "digits ever readable"):
         table.add_column(name, justify="left" if name == "rule" else "right")
@@ -142,8 +145,8 @@ def main() -> int:
     if not console.is_terminal or console.width > WIDTH:
         console = Console(highlight=False, width=WIDTH)
     console.print(
-        "Typed: [bold cyan]digits[/] that are planted. Stored: [red]***[/] stays, [yellow]***[/] is "
-        "held back and comes back;\n0, 1, ... are the revisions of one message.\n"
+        "Typed: [bold cyan]digits[/] that are planted. Stored: [red]***[/] stays, "
+        "[yellow]***[/] is held back and comes back;\n0, 1, ... are the revisions of a message.\n"
     )
     planted = json.loads((HERE / "planted.json").read_bytes())
     numbers: list[Number] = []

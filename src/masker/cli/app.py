@@ -81,7 +81,7 @@ def masker(
 @app.command()
 def run(
     file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="JSONL file; - is standard input.")
+        str, typer.Argument(metavar="FILE", help="JSONL file; - is standard input.")
     ] = STDIN,
     delivery: Annotated[
         Delivery,
@@ -113,7 +113,7 @@ def run(
 def mask(
     text: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TEXT]...", help="The text; - or nothing is standard input."),
+        typer.Argument(metavar="TEXT", help="The text; - or nothing is standard input."),
     ] = None,
     rules: RulesPath = None,
     rule: RuleNames = None,
@@ -125,7 +125,7 @@ def mask(
             # Words are joined, so that digits in groups need no quotes.
             mask_text(masker, " ".join(text), sys.stdout.buffer)
         else:
-            with open(sys.stdin.fileno(), "rb", closefd=False) as source:  # noqa: PTH123
+            with open(sys.stdin.fileno(), "rb", closefd=False) as source:
                 mask_stream(masker, source, sys.stdout.buffer)
 
 

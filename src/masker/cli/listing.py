@@ -16,14 +16,17 @@ _COLUMNS = ("rule", "entity", "pack", "default", "check", "keeps", "description"
 
 
 def write_table(packs: Sequence[Pack], out: TextIO) -> None:
-    """For a terminal."""
+    """For a terminal: what fits beside a description."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in _COLUMNS:
-        table.add_column(name, overflow="fold", no_wrap=name == "rule")
+    for name in ("rule", "pack", "default", "keeps"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("description", overflow="fold")
     for pack in packs:
         for rule in pack.rules:
-            table.add_row(*_cells(pack, rule), style="" if pack.default else "dim")
-        table.add_section()
+            style = "" if pack.default else "dim"
+            table.add_row(
+                rule.id, pack.name, _default(pack), _keeps(rule), rule.description, style=style
+            )
     console = Console(file=out, highlight=False, markup=False)
     console.print(table)
     console.print("default: part of Masker() and of every command without --rule", style="dim")
@@ -48,7 +51,13 @@ def write_json(packs: Sequence[Pack], out: TextIO) -> None:
 
 
 def _cells(pack: Pack, rule: Rule) -> tuple[str, ...]:
-    keeps = f"last {rule.keep_last}" if rule.keep_last else "none"
-    default = "on" if pack.default else "off"
     check = rule.checksum or "-"
-    return rule.id, rule.entity, pack.name, default, check, keeps, rule.description
+    return rule.id, rule.entity, pack.name, _default(pack), check, _keeps(rule), rule.description
+
+
+def _default(pack: Pack) -> str:
+    return "on" if pack.default else "off"
+
+
+def _keeps(rule: Rule) -> str:
+    return f"last {rule.keep_last}" if rule.keep_last else "none"
