@@ -87,7 +87,7 @@ def main(package: str, pack: str) -> None:
     pattern = next(rule["pattern"] for rule in rules if rule["id"] == "payment-card")
     networks = pattern.partition(MARKER)[0]
     for line in lines(outside(Path(package).read_text(encoding="utf-8"), networks)):
-        print("\n".join(wrapped(line)))
+        sys.stdout.writelines(f"{part}\n" for part in wrapped(line))
 
 
 if __name__ == "__main__":
