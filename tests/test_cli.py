@@ -345,9 +345,12 @@ def test_a_line_without_an_end_that_is_too_long_is_skipped(monkeypatch: pytest.M
 class _Echo:
     """A redactor that hides nothing and fails on demand."""
 
+    failures = 0
+
     def receive(self, message: Any) -> list[MaskedMessage]:
         if "fail" in message.text:
             raise ValueError(message.text)
+        self.failures += "broken" in message.text
         return [MaskedMessage(**{field: getattr(message, field) for field in message.__slots__})]
 
     def advance(self, now: object) -> list[MaskedMessage]:
@@ -367,6 +370,13 @@ def test_a_failing_engine_ends_in_masked_text(capfd: pytest.CaptureFixture[str])
     assert "line 2" in told
     assert "at the end" in told
     assert CARD not in told
+
+
+def test_what_the_redactor_could_not_mask_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    given = jsonl({"text": "one"}, {"text": "broken"}, {"text": "three"})
+    code = Run(_Echo(), io.BytesIO()).read(io.BytesIO(given))  # type: ignore[arg-type]
+    assert code == 1
+    assert "line 2: masking failed" in capfd.readouterr().err
 
 
 def test_a_message_read_and_written_keeps_its_line() -> None:

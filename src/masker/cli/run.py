@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import BinaryIO
 
-from masker.core.redactor import Redactor
-
 from masker import MaskedMessage, Message
 from masker.cli.lines import read_message, write_message
 from masker.cli.terminal import FAILED, UNREADABLE, Interruptible, note
+from masker.core.redactor import Redactor
 from masker.errors import MessageError
 
 # No message is that long; without a limit an input without line ends would fill the memory.
@@ -26,6 +25,7 @@ class Run:
         self._now: datetime | None = None
         self._unreadable = False
         self._failed = False
+        self._failures = 0
 
     def read(self, source: BinaryIO) -> int:
         """Mask every line of `source`, close every conversation; the exit code."""
@@ -49,6 +49,7 @@ class Run:
         try:
             self._pass_time(message.timestamp)
             self._write(self._redactor.receive(message))
+            self._tell_failures(f"line {number}")
         except MessageError as error:
             self._unreadable = True
             note(f"line {number}: {error}")
@@ -68,11 +69,20 @@ class Run:
     def _end(self) -> None:
         try:
             self._write(self._redactor.close())
+            self._tell_failures("at the end")
         except BrokenPipeError:
             raise
         except Exception as error:  # noqa: BLE001 - any failure ends in masked text
             self._failed = True
             note(f"at the end: masking failed ({type(error).__name__}), the rest is not written")
+
+    def _tell_failures(self, where: str) -> None:
+        # The redactor itself lets nothing out that it could not look at, and counts what that was.
+        new = self._redactor.failures - self._failures
+        if new:
+            self._failed = True
+            self._failures += new
+            note(f"{where}: masking failed for messages that are wholly masked now: {new}")
 
     def _write(self, messages: Iterable[MaskedMessage]) -> None:
         # All lines are made before the first is written: half of an answer never comes out.
