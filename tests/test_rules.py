@@ -12,6 +12,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from stdnum import numdb
 
 from masker.core.checks import CHECKS
 from masker.core.rules import Example, Pack, Rule, compile_pattern, parse_pack
@@ -515,6 +516,37 @@ def test_a_prefix_has_the_lengths_its_issuer_gives_out(prefix: str, lengths: set
         length for length in range(8, 24) if CARD.fullmatch(prefix + "7" * (length - len(prefix)))
     }
     assert matched == lengths
+
+
+# Numbers that networks and payment providers publish for tests: all networks, all lengths.
+ISSUED_FOR_TESTS = """
+6200000000000005 6205500000000000004 6250946000000016 6250947000000014 6212345678901232
+6212345678900000003 8171999927660000 8171999900000000021 4111111111111111 4222222222222
+4571000000000001 4917610000000000003 4111141011111111116 5555555555554444 5105105105105100
+2223000048410010 2720990000000015 378282246310005 370000000000002 30569309025904 36070500001020
+38520000023237 36227206271667 3056930009020004 3530111333300000 3566002020360505
+3569990010095841 6011000990139424 6011601160116611 6500830000000002 5018000000000009
+6304000000000000 6390000000000005 6759649826438453 6759000000000000005 6799851000000032
+6799990100000000019 6761000000000006 50339619890917 586824160825533338 5641820000000005
+5000000000000512 5895626746595650 5610591081018250 5019717010103742 6331101999990016
+6771798021000008 6703444444444449 5066991111111118 6362970000457013 6062826786276634
+9792030394440796 2200000000000053 2201382000000013
+"""
+
+
+@pytest.mark.parametrize("number", ISSUED_FOR_TESTS.split())
+def test_a_published_test_card_is_a_card(number: str) -> None:
+    assert CARD.fullmatch(number)
+    assert CHECKS["luhn"](number)
+
+
+@pytest.mark.parametrize("country", [low for _, low, *_ in numdb.get("iban").prefixes])
+def test_an_iban_has_the_length_of_its_country(country: str) -> None:
+    pattern = compile_pattern(RULES["iban"].pattern, "number")
+    layout = numdb.get("iban").info(country)[0][1]["bban"]
+    length = 4 + sum(int(count) for count in re.findall(r"[0-9]+", layout))
+    matched = [size for size in range(5, 40) if pattern.fullmatch(country.ljust(size, "0"))]
+    assert matched == [length]
 
 
 def test_a_visa_of_sixteen_digits_may_still_grow_and_a_mastercard_may_not() -> None:
