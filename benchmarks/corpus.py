@@ -80,11 +80,8 @@ class Corpus:
     seed: int
     messages: tuple[Sent, ...]
     planted: tuple[Planted, ...]
-
-    def first(self, count: int) -> Corpus:
-        """The stream's first `count` messages, and the numbers that are complete in them."""
-        whole = tuple(n for n in self.planted if all(index < count for index, _ in n.places))
-        return Corpus(self.seed, self.messages[:count], whole)
+    # Messages with a part of a number whose last part lies beyond the stream's end.
+    unfinished: frozenset[int]
 
     @property
     def digest(self) -> str:
@@ -534,13 +531,14 @@ def corpus(count: int = DEFAULT_MESSAGES, *, seed: int = DEFAULT_SEED) -> Corpus
         said[desk] += 1
         if said[desk] == len(conversation.drafts):
             live[desk], said[desk] = next(source), 0
-    planted = tuple(
-        Planted(*facts[key], conversation_id=key[0], places=tuple(found))
-        for key, found in places.items()
-        # A number whose last part lies beyond the stream's end is not counted.
-        if len(found) == whole[key]
-    )
-    return Corpus(seed, tuple(messages), planted)
+    planted, unfinished = [], set[int]()
+    for key, found in places.items():
+        if len(found) == whole[key]:
+            kind, way = facts[key]
+            planted.append(Planted(kind, way, key[0], tuple(found)))
+        else:
+            unfinished.update(index for index, _ in found)
+    return Corpus(seed, tuple(messages), tuple(planted), frozenset(unfinished))
 
 
 def description(of: Corpus) -> dict[str, float | int | str]:

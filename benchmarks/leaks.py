@@ -76,7 +76,8 @@ def count(corpus: Corpus, outputs: Iterable[tuple[int, str]]) -> Finds:
         found["split" if number.split else "whole"].append(hidden)
         if not number.split:
             found[number.way].append(hidden)
-    others = [index for index in range(len(corpus.messages)) if index not in holding]
+    held = holding | corpus.unfinished
+    others = [index for index in range(len(corpus.messages)) if index not in held]
     changed = Counter(last.get(index) != corpus.messages[index].text for index in others)
     return Finds(
         {name: (sum(hits), len(hits)) for name, hits in sorted(found.items())},
