@@ -125,7 +125,7 @@ class MaskerAllRules(_Masker):
     note = "receive, revise; every rule that is on by default"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Message:
     """Stands in for masker's own where masker is not importable."""
 
@@ -139,11 +139,11 @@ class _Message:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _MaskedMessage(_Message):
-    revision: int
-    final: bool
-    findings: tuple[Any, ...]
+    revision: int = 0
+    final: bool = True
+    findings: tuple[Any, ...] = ()
 
 
 class Floor(System):
@@ -178,19 +178,17 @@ class Floor(System):
                 timestamp=timestamp,
             )
             search(text)
+            # By position, and the rest by default: as cheap as these objects can be made.
             _ = [
                 masked(
-                    conversation_id=taken.conversation_id,
-                    message_id=taken.message_id,
-                    sender=taken.sender,
-                    text=taken.text,
-                    timestamp=taken.timestamp,
-                    channel=taken.channel,
-                    subject=taken.subject,
-                    extra=taken.extra,
-                    revision=0,
-                    final=True,
-                    findings=(),
+                    taken.conversation_id,
+                    taken.message_id,
+                    taken.sender,
+                    taken.text,
+                    taken.timestamp,
+                    taken.channel,
+                    taken.subject,
+                    taken.extra,
                 )
             ]
         return perf_counter() - started
