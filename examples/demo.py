@@ -84,15 +84,18 @@ def _typed(text: str, planted: set[int]) -> Text:
 
 
 def _stored(revisions: Revisions) -> Text:
-    """The revisions of a message; stars that stay are red, those that are lifted yellow."""
+    """What a message was stored as, and what it became where that is another text.
+
+    Stars that stay are red, those that are lifted later yellow.
+    """
     cell = Text()
     final = revisions[-1]["text"]
-    for revision in revisions:
-        text = revision["text"]
+    texts = {revision["text"]: revision["revision"] for revision in reversed(revisions)}
+    for text, revision in reversed(texts.items()):
         if cell:
             cell.append("\n")
-        if len(revisions) > 1:
-            cell.append(f"{revision['revision']} ", "dim")
+        if len(texts) > 1:
+            cell.append(f"{revision} ", "dim")
         for offset, character in enumerate(text):
             stays = final[offset : offset + 1] == FILL
             cell.append(character, ("red" if stays else "yellow") if character == FILL else "")
@@ -128,7 +131,7 @@ def summary(console: Console, numbers: list[Number], counts: list[Count], stored
     returned = sum(each.returned for each in counts)
     for label, value in (
         ("messages, and revisions of them", f"{messages}, {len(stored)}"),
-        ("findings in final messages", rules),
+        ("findings in final messages, one a part", rules or "none"),
         ("messages held back at first that came back as typed or in part", returned),
         ("other characters that did not come back", changed),
         ("messages that did not become final exactly once", lost),
@@ -146,7 +149,7 @@ def main() -> int:
         console = Console(highlight=False, width=WIDTH)
     console.print(
         "Typed: [bold cyan]digits[/] that are planted. Stored: [red]***[/] stays, "
-        "[yellow]***[/] is held back and comes back;\n0, 1, ... are the revisions of a message.\n"
+        "[yellow]***[/] is held back and comes back;\n0, 1, ... are its revisions, where they differ.\n"
     )
     planted = json.loads((HERE / "planted.json").read_bytes())
     numbers: list[Number] = []
