@@ -149,7 +149,8 @@ def main() -> int:
         console = Console(highlight=False, width=WIDTH)
     console.print(
         "Typed: [bold cyan]digits[/] that are planted. Stored: [red]***[/] stays, "
-        "[yellow]***[/] is held back and comes back;\n0, 1, ... are its revisions, where they differ.\n"
+        "[yellow]***[/] is held back and comes back;\n"
+        "0, 1, ... are its revisions, where they differ.\n"
     )
     planted = json.loads((HERE / "planted.json").read_bytes())
     numbers: list[Number] = []
