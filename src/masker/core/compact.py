@@ -1,0 +1,293 @@
+"""The compact view: what a text is to a number.
+
+A text becomes its runs of digits (or of digits and letters, for rules that read
+those), each in plain upper-case ASCII whatever it was written in, with its place
+in the text, how far it stands from its neighbours, and what the words around it
+say. Rules never see anything else of a text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from masker.core import characters, gaps
+from masker.core.ruleset import RuleSet
+
+# How far a word's influence goes, in characters: forward to a number, and back to one.
+NEAR_BEFORE = 24
+FAR_BEFORE = 60
+NEAR_AFTER = 24
+
+_ASCII_LETTER = "A-Za-z"
+_DIGITS = re.compile(
+    f"[0-9]+|(?:(?![0-9])[{characters.DIGIT_CLASS}])+|[{characters.HANZI_CLASS}]+"
+    f"|(?<![{_ASCII_LETTER}])[{re.escape(characters.X_FORMS)}](?![{_ASCII_LETTER}])"
+)
+_ALNUM = f"{characters.DIGIT_CLASS}{characters.LETTER_CLASS}"
+_WORDS = re.compile(f"[{characters.LETTER_CLASS}]*[{characters.DIGIT_CLASS}][{_ALNUM}]*")
+_GROUP_BETWEEN = re.compile(r"[ -]{1,3}([A-Z]{1,5})[ -]{1,3}")
+_GROUP_BEFORE = re.compile(r"(?<![A-Za-z])([A-Z]{1,5})[ (-]{1,3}$")
+_GROUP_AFTER = re.compile(r"[ (-]{1,3}([A-Z])(?![A-Za-z])")
+_SENTENCE_END = re.compile(r"[。！？!?\n；;]|\.(?=\s)")
+# Only these stand between a label and the number it names (订单号是：…, order no. is #…).
+_DIRECT = re.compile(
+    r"(?:[\W_]|号|號|码|碼|编号|数字|是|为|為|的|nos?(?![a-z])|numbers?|num(?![a-z])|id(?![a-z])|ids(?![a-z])"
+    r"|is(?![a-z])|was(?![a-z])|are(?![a-z])|codes?(?![a-z])){0,12}"
+)
+_NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
+_POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
+# Hanzi that may stand before a lone numeral which is a digit all the same (卡号是六).
+_BEFORE_LONE = "是为為号號码碼位到面边邊段分"
+
+_URL = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://|www\.)[!-~]+"
+    r"|(?<![a-z0-9@])(?:[a-z0-9-]+\.)+[a-z]{2,10}(?::[0-9]+)?/[!-~]*",
+    re.IGNORECASE,
+)
+_UUID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])", re.I)
+_HASH = re.compile(r"(?<![0-9a-z])(?=[0-9]*[a-z])(?:[0-9a-f]{32,}|(?:[a-z]*[0-9]+[a-z]+){2,}[0-9]*)(?![0-9a-z])",
+                   re.IGNORECASE)  # fmt: skip
+# Shorter words of letters and digits are somebody's spacing, not a hash.
+_HASH_LENGTH = 20
+
+
+class Piece(NamedTuple):
+    """A run of digits in one message, as a part that a number may have."""
+
+    note: int
+    """The message's place in its lane."""
+    track: int
+    index: int
+    """Its place among the runs of this message."""
+    value: str
+    """Compact: ASCII digits and upper-case letters."""
+    start: int
+    end: int
+    gap: str | None
+    """What stands before it, where that is nothing but separators."""
+    lead: int
+    """How far from the run before it, or from the message's start."""
+    tail: int
+    """How far from the message's end, or from the run after it."""
+    named: int
+    """Rules whose words name it directly (卡号是…), or that were asked for."""
+    near: int
+    """Rules whose words stand right before or after it."""
+    weak: int
+    """Rules whose words stand somewhere near."""
+    denied: int
+    """Rules that a label right before it speaks against."""
+
+
+class Reading(NamedTuple):
+    """A text, read once: its runs for each track, and what its words speak for."""
+
+    tracks: tuple[tuple[Piece, ...], ...]
+    speaks_for: int
+    announces: int
+    """Rules whose number the text ends by announcing."""
+
+
+def blocked_spans(text: str) -> list[tuple[int, int]]:
+    """Where digits are part of an address, an identifier or a hash of a machine's making."""
+    spans = []
+    if "/" in text or "www." in text:
+        spans += [match.span() for match in _URL.finditer(text)]
+    if "-" in text:
+        spans += [match.span() for match in _UUID.finditer(text)]
+    if len(text) >= _HASH_LENGTH:
+        spans += [
+            match.span() for match in _HASH.finditer(text) if len(match.group()) >= _HASH_LENGTH
+        ]
+    return spans
+
+
+def digit_runs(text: str) -> list[tuple[int, int]]:
+    """The runs of digits of one script; lone Hanzi numerals only where they are not words.
+
+    >>> digit_runs("等一下, 6222 ０２")
+    [(5, 9), (10, 12)]
+    """
+    found = [match.span() for match in _DIGITS.finditer(text)]
+    if text.isascii() and "x" not in text and "X" not in text:
+        return found
+    runs: list[tuple[int, int]] = []
+    size = len(text)
+    for place, (start, end) in enumerate(found):
+        if end - start == 1 and not text[start].isdigit():
+            after = found[place + 1][0] if place + 1 < len(found) else size
+            joined_left = bool(runs) and _is_joined(text[runs[-1][1] : start])
+            if ord(text[start]) not in characters.HANZI:
+                # The check character X: only behind digits, or at the start of a message.
+                if not joined_left and gaps.NOTHING_SAID.fullmatch(text[:start]) is None:
+                    continue
+            elif not joined_left and not (after < size and _is_joined(text[end:after])):
+                if _is_word(text, start, end):
+                    continue
+        runs.append((start, end))
+    return runs
+
+
+def _is_joined(gap: str) -> bool:
+    return gaps.ONLY_SEPARATORS.fullmatch(gap) is not None
+
+
+def _is_word(text: str, start: int, end: int) -> bool:
+    """Whether a lone Hanzi numeral, with no digit beside it, is part of an ordinary word."""
+    opens = gaps.NOTHING_SAID.fullmatch(text[:start]) is not None
+    closes = gaps.NOTHING_SAID.fullmatch(text[end:]) is not None
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if closes:
+        return not opens and before in characters.WORD_BEFORE_NUMERAL
+    if after in characters.WORD_AFTER_NUMERAL:
+        return True
+    if opens or gaps.NOTHING_SAID.fullmatch(before):
+        return False
+    return before not in _BEFORE_LONE
+
+
+def word_runs(text: str) -> list[tuple[int, int]]:
+    """The words of letters and digits that hold a digit, and short groups of capitals between."""
+    runs: list[tuple[int, int]] = []
+    for match in _WORDS.finditer(text):
+        start, end = match.span()
+        if runs:
+            group = _GROUP_BETWEEN.fullmatch(text, runs[-1][1], start)
+        else:
+            group = _GROUP_BEFORE.search(text, max(0, start - 9), start)
+        if group is not None:
+            runs.append(group.span(1))
+        runs.append((start, end))
+    if runs:
+        group = _GROUP_AFTER.match(text, runs[-1][1])
+        if group is not None:
+            runs.append(group.span(1))
+    return runs
+
+
+def read(rules: RuleSet, text: str, lowered: str, *, note: int, asked: int, heard: int) -> Reading:
+    """Read one text.
+
+    `asked` holds the rules that the other party asked for, or that this sender
+    announced last; `heard` those that were spoken of lately.
+    """
+    words = rules.words.find(lowered)
+    speaks_for = speaks_against = 0
+    for _, _, yes, no in words:
+        speaks_for |= yes
+        speaks_against |= no
+    announces = announced(words, lowered)
+    blocked = blocked_spans(text)
+    tracks = tuple(
+        _pieces(rules, text, lowered, words, blocked, number, track.letters, note, asked, heard)
+        for number, track in enumerate(rules.tracks)
+    )
+    return Reading(tracks, speaks_for & ~speaks_against, announces)
+
+
+def announced(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:
+    """The rules whose number a text says is coming: my card number is, 卡号发你, 卡号："""
+    if not words:
+        return 0
+    _, end, yes, no = words[-1]
+    word = lowered[words[-1][0] : end]
+    rest = lowered[end:]
+    if len(rest) > NEAR_BEFORE or not yes or no == yes:
+        return 0
+    if _NAMES_A_NUMBER.search(word) or _NAMES_A_NUMBER.match(rest.lstrip()) or _POINTS.search(rest):
+        return yes & ~no
+    return 0
+
+
+def _pieces(
+    rules: RuleSet,
+    text: str,
+    lowered: str,
+    words: Sequence[tuple[int, int, int, int]],
+    blocked: Sequence[tuple[int, int]],
+    track: int,
+    letters: bool,
+    note: int,
+    asked: int,
+    heard: int,
+) -> tuple[Piece, ...]:
+    runs = word_runs(text) if letters else digit_runs(text)
+    if not runs:
+        return ()
+    if blocked:
+        runs = [
+            (start, end)
+            for start, end in runs
+            if not any(low <= start < high and not _named(rules, words, start) for low, high in blocked)
+        ]
+    pieces: list[Piece] = []
+    previous_end = 0
+    last = len(runs) - 1
+    lead = gaps.edge(text[: runs[0][0]]) if runs else gaps.LINE
+    gap: str | None = None
+    for index, (start, end) in enumerate(runs):
+        if index:
+            gap = text[previous_end:start]
+        if index < last:
+            tail = gaps.between(text[end : runs[index + 1][0]])
+        else:
+            tail = gaps.edge(text[end:])
+        named = near = weak = denied = 0
+        if words:
+            following = runs[index + 1][0] if index < last else len(text)
+            named, near, weak, denied = _said(words, lowered, start, end, previous_end, following)
+        if heard or asked:
+            weak |= (heard | asked) & ~denied
+            if asked and lead <= gaps.LABEL:
+                near |= asked & ~denied
+                named |= asked & ~denied
+        pieces.append(
+            Piece(note, track, index, text[start:end].translate(characters.COMPACT), start, end,
+                  gap if lead == gaps.JOINED and index else None, lead, tail, named, near, weak, denied)
+        )  # fmt: skip
+        previous_end, lead = end, tail
+    return tuple(pieces)
+
+
+def _named(rules: RuleSet, words: Sequence[tuple[int, int, int, int]], start: int) -> bool:
+    """Whether a word names what starts here, even inside an address (…?card=4111…)."""
+    return any(yes and 0 <= start - end <= 2 for _, end, yes, _ in words)
+
+
+def _said(
+    words: Sequence[tuple[int, int, int, int]],
+    lowered: str,
+    start: int,
+    end: int,
+    previous_end: int,
+    following: int,
+) -> tuple[int, int, int, int]:
+    """What its text's words say of the run at `start:end`: (named, near, weak, denied)."""
+    named = near = weak = denied = 0
+    nearest = -1
+    for word_start, word_end, yes, no in words:
+        if word_end <= start:
+            distance = start - word_end
+            if yes and distance <= FAR_BEFORE:
+                weak |= yes
+                if (
+                    distance <= NEAR_BEFORE
+                    and word_end > previous_end
+                    and _SENTENCE_END.search(lowered, word_end, start) is None
+                ):
+                    near |= yes
+            # The nearest word is the label: 订单号 denies a card, unless 卡号 stands closer.
+            if distance <= NEAR_BEFORE:
+                named = denied = 0
+                if _DIRECT.fullmatch(lowered, word_end, start):
+                    named, denied = yes, no
+        elif yes and word_start >= end and word_end <= following:
+            if (
+                word_start - end <= NEAR_AFTER
+                and _SENTENCE_END.search(lowered, end, word_start) is None
+            ):
+                near |= yes
+                weak |= yes
+    return named & ~denied, near & ~denied, weak & ~denied, denied

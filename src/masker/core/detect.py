@@ -1,0 +1,24 @@
+"""Detection in one whole text: a conversation of one message, which ends at once."""
+
+from __future__ import annotations
+
+from masker.core import lanes
+from masker.core.lanes import EMPTY, Window
+from masker.core.messages import Masked, MaskedMessage, Message
+from masker.core.ruleset import RuleSet
+
+_WINDOW = Window()
+
+
+def mask(rules: RuleSet, text: str) -> Masked:
+    """The text with every number in it masked, and where they are."""
+    if rules.attention.search(text) is None:
+        return Masked(text)
+    masked = whole(rules, text)
+    return Masked(masked.text, masked.findings)
+
+
+def whole(rules: RuleSet, text: str) -> MaskedMessage:
+    """The text as the one message of a conversation that is over."""
+    lane, out = lanes.receive(rules, EMPTY, Message("", "", "", text), _WINDOW)
+    return (lanes.close(rules, lane, _WINDOW) or out)[-1]

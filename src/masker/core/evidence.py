@@ -1,0 +1,256 @@
+"""When a run of digits is a number: the evidence, and how much of it a gap needs.
+
+The looser the gaps between the parts of a candidate, the more must speak for it:
+the check digit, the exact issuer prefix and length, the region and date, the words
+around it and the other party's question.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import NamedTuple
+
+from masker.core import gaps
+from masker.core.compact import Piece
+from masker.core.ruleset import CompiledRule, Track, reads_letters
+
+
+class Kind(IntEnum):
+    """Why something is masked, the surest first; a surer reading of the same digits wins."""
+
+    PROVEN = 0
+    """Shape, and check digit where the rule has one."""
+    CALLED = 1
+    """The words call it one; its check digit fails, for people mistype."""
+    BEGUN = 2
+    """Begun, called one or begun unmistakably, and never finished."""
+
+
+class Joint(NamedTuple):
+    """Runs put together in one order: what a number would be if they were one."""
+
+    value: str
+    parts: tuple[tuple[Piece, int], ...]
+    """Each run with the place of its first character in the value; a resent run stands twice."""
+    last: Piece
+    loosest: int
+    """The loosest gap between its parts."""
+    called: int
+    """Rules that any words so far speak for."""
+    near: int
+    named: int
+    denied: int
+    skipped: bool
+    """Whether other digits stood between its parts."""
+    found: bool
+    """Whether it is a number as it stands, though one that may grow."""
+
+    @property
+    def first(self) -> Piece:
+        """Its first run."""
+        return self.parts[0][0]
+
+
+class Candidate(NamedTuple):
+    """A number found, or one that was begun: which characters of which messages it masks."""
+
+    parts: tuple[tuple[Piece, int], ...]
+    length: int
+    keep_last: int
+    rule: CompiledRule
+    kind: Kind
+    score: float
+
+    @property
+    def last_note(self) -> int:
+        """The latest message it has a part in."""
+        return max(piece.note for piece, _ in self.parts)
+
+
+# ISO/IEC 7812-1 and GB 11643: below this many digits a beginning says nothing of a card or an ID.
+BEGUN_NAMED = 4
+BEGUN_NEAR = 6
+BEGUN_JOINED = 8
+# A check over so many characters, with a region and a date inside, does not happen by chance.
+STRONG_CHECK = 18
+
+_NATURAL = {
+    (4, 6, 5), (4, 6, 4), (6, 13), (6, 12), (6, 10), (6, 8, 4), (6, 4, 4, 4), (4, 4, 4, 4, 3),
+    (4, 4, 4, 4, 2), (4, 4, 4, 4, 1), (4, 4, 4, 3), (4, 4, 4, 2), (6, 6, 6), (3, 3, 4, 4, 4),
+    (8, 8), (8, 8, 3), (6, 6, 3), (6, 4, 5), (6, 8, 3, 1), (6, 4, 2, 2, 4),
+}  # fmt: skip
+_TAIL_DIGITS = 10
+_PHONE = re.compile(r"(?:1?[2-9][0-9]{2}[2-9][0-9]{6}|[0-9]{10}|1[3-9][0-9]{9})")
+_MAX_POSTCODE = 6
+_ADDRESS = re.compile(
+    r"\b(?:street|st|avenue|ave?|road|rd|drive|dr|lane|ln|blvd|boulevard|court|ct|suite|apt|unit|zip|postal"
+    r"|postcode|pin|city|address|live|lives|phone|contact|call|tel|telephone|mobile|cell|ship|deliver\w*)\b"
+    r"|\b[A-Z]{2}\W{1,3}$|电话|手机|邮编|地址|住|路|街|区|市|省|联系",
+    re.IGNORECASE,
+)
+_QUAD = re.compile(r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
+
+
+def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
+    """The rules for which this joint is a number, each with why and how surely."""
+    value, called = joint.value, joint.called
+    if not track.is_full(value, called):
+        return []
+    found: list[tuple[CompiledRule, Kind, float]] = []
+    for compiled in track.rules:
+        bit = compiled.bit
+        if joint.denied & bit:
+            continue
+        is_called = bool(called & bit)
+        if compiled.rule.context_required and not (
+            joint.near & bit and joint.loosest <= gaps.LINE and not joint.skipped
+        ):
+            continue
+        if compiled.pattern.is_full(value) and compiled.check(value):
+            if compiled.checked:
+                loosest = gaps.TEXT if is_called or len(value) >= STRONG_CHECK else gaps.LABEL
+                score = 1.0 if is_called else 0.9
+            else:
+                loosest = gaps.LABEL if is_called else gaps.LINE
+                score = 0.8 if is_called else 0.75
+            if joint.loosest <= loosest and (is_called or not joint.skipped):
+                found.append((compiled, Kind.PROVEN, score))
+        elif is_called and compiled.loose is not None and compiled.loose.is_full(value):
+            loosest = gaps.LABEL if joint.near & bit else gaps.LINE
+            if joint.loosest <= loosest and not joint.skipped:
+                found.append((compiled, Kind.CALLED, 0.75))
+    return found
+
+
+def waits_for_words(joint: Joint, track: Track) -> bool:
+    """Whether only its check digit fails: words that call it a card may still come."""
+    value = joint.value
+    if not track.pattern.is_full(value):
+        return False
+    return any(
+        compiled.loose is not None
+        and not joint.denied & compiled.bit
+        and compiled.pattern.is_full(value)
+        and compiled.loose.is_full(value)
+        for compiled in track.rules
+    )
+
+
+def begun(joint: Joint, track: Track) -> CompiledRule | None:
+    """The rule of which this joint, never finished, is unmistakably the beginning."""
+    value = joint.value
+    size = len(value)
+    if size < BEGUN_NAMED or joint.skipped or joint.found or joint.loosest > gaps.LABEL:
+        return None
+    over_messages = joint.first.note != joint.last.note
+    if not (joint.named or joint.near or over_messages):
+        return None
+    for compiled in track.rules:
+        bit = compiled.bit
+        loose = compiled.loose
+        if loose is None or joint.denied & bit:
+            continue
+        if compiled.pattern.can_grow(value):
+            if joint.named & bit:
+                return compiled
+            if size >= BEGUN_NEAR and joint.near & bit and not _PHONE.fullmatch(value):
+                return compiled
+            if size >= BEGUN_JOINED and over_messages:
+                return compiled
+        elif size >= BEGUN_JOINED and joint.named & bit and loose.can_grow(value):
+            if not _PHONE.fullmatch(value):
+                return compiled
+    return None
+
+
+def is_plausible(
+    joint: Joint, kind: Kind, compiled: CompiledRule, pieces: tuple[Piece, ...], text: str
+) -> bool:
+    """Whether a candidate within one message is more than some cells of a table or a list."""
+    parts = joint.parts
+    first, last = parts[0][0], joint.last
+    if first.note != last.note:
+        return True
+    if len(joint.value) >= STRONG_CHECK and kind is Kind.PROVEN and compiled.checked:
+        return True
+    sizes = tuple(len(piece.value) for piece, _ in parts)
+    starts_block = first.lead > gaps.LINE or first.index == 0
+    digits_behind = 0
+    for following in pieces[last.index + 1 :]:
+        if following.lead > gaps.LINE:
+            break
+        digits_behind += len(following.value)
+    if kind is Kind.CALLED:
+        # Without a check digit only the whole of what the words point at is the number.
+        return starts_block and digits_behind <= _TAIL_DIGITS
+    if len(sizes) > 1 and reads_letters(compiled.rule.pattern) and joint.value.isdigit():
+        # A card in its groups has the shape of many a code of letters and digits.
+        return bool(joint.called & compiled.bit)
+    if len(sizes) == 1:
+        return not _is_dialled(text, first.start, len(joint.value), compiled)
+    if not compiled.checked:
+        return (starts_block and not digits_behind) or _is_natural(sizes)
+    if joint.called & compiled.bit:
+        return True
+    if _is_postcode_and_phone(parts, pieces, text) or _is_network_addresses(text, first, last):
+        return False
+    if _is_dialled(text, first.start, len(joint.value), compiled):
+        return False
+    natural = _is_natural(sizes)
+    if joint.loosest == gaps.LINE and not natural and (not starts_block or digits_behind):
+        return starts_block and digits_behind <= _TAIL_DIGITS
+    if natural:
+        return True
+    inner = {piece.gap for piece, _ in parts[1:]}
+    starts = starts_block or first.gap not in inner
+    ends = digits_behind <= _TAIL_DIGITS or pieces[last.index + 1].gap not in inner
+    return starts and ends
+
+
+def _is_natural(sizes: tuple[int, ...]) -> bool:
+    """Whether these are groups in which people and printers write one number."""
+    if len(sizes) == 1 or sizes in _NATURAL:
+        return True
+    size = sizes[0]
+    return size >= 3 and all(other == size for other in sizes[:-1]) and sizes[-1] <= size
+
+
+def _is_dialled(text: str, start: int, size: int, compiled: CompiledRule) -> bool:
+    """An international phone number: E.164 writes a plus and at most 15 digits."""
+    return compiled.checked and size <= 15 and text[start - 1 : start] in {"+", "＋"}
+
+
+def _is_postcode_and_phone(
+    parts: tuple[tuple[Piece, int], ...], pieces: tuple[Piece, ...], text: str
+) -> bool:
+    """A postcode beside a phone number, at the end or start of an address."""
+    values = [piece.value for piece, _ in parts]
+    if len(values) == 4 and [len(value) for value in values[1:]] == [3, 3, 4]:
+        values = [values[0], "".join(values[1:])]
+    if len(values) != 2:
+        return False
+    short, long = sorted(values, key=len)
+    if len(short) > _MAX_POSTCODE or not _PHONE.fullmatch(long):
+        return False
+    first, last = parts[0][0], parts[-1][0]
+    return (
+        _ADDRESS.search(text, 0, first.start) is not None
+        or _ADDRESS.search(text, last.end) is not None
+        or any(piece.index < first.index or piece.index > last.index for piece in pieces)
+    )
+
+
+def _is_network_addresses(text: str, first: Piece, last: Piece) -> bool:
+    """Dotted quads, one or several, with at most a port behind them."""
+    quads = [match.end() - match.start() for match in _QUAD.finditer(text, first.start, last.end)]
+    return bool(quads) and last.end - first.start - sum(quads) <= 5 + len(quads)
+
+
+def is_postcode_then_phone(before: Piece, after: Piece, text: str) -> bool:
+    """An address whose postcode ends a message, and a phone number that starts the next."""
+    return (
+        len(before.value) <= _MAX_POSTCODE
+        and _PHONE.fullmatch(after.value) is not None
+        and (before.index > 0 or _ADDRESS.search(text, 0, before.start) is not None)
+    )

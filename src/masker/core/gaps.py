@@ -1,0 +1,74 @@
+"""How far apart two runs of digits stand.
+
+The digits of one number may have separators between them, a line end, the end of
+one message and the start of the next, or words that say "and here is the rest".
+The looser the gap, the more evidence a number across it needs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from masker.core import characters
+
+# The scale. Two digits a LINE apart may stand on two lines, or in two messages with nothing around
+# them; LABEL: only words between them that announce a part of a number; TEXT: any short text.
+JOINED, LINE, LABEL, TEXT, BROKEN = range(5)
+
+# Longer runs of separators part two things (and a stream need not wait longer than this).
+MAX_SEPARATORS = 64
+MAX_LABEL = 40
+MAX_TEXT = 40
+
+_SEPARATORS = f"[{characters.SEPARATOR_CLASS}]"
+ONLY_SEPARATORS = re.compile(f"{_SEPARATORS}{{0,{MAX_SEPARATORS}}}")
+HAS_LINE_END = re.compile(f"[{characters.LINE_CLASS}]")
+NOTHING_SAID = re.compile(r"[\W_]*")
+# A cell's border, or a number already masked: never part of one number with what follows.
+PARTS_CELLS = re.compile(r"[|\t*¦│┃║｜]")
+
+# Words that announce a part of a number, or pass the time. Single Hanzi where they can be combined
+# (前面是, 后面的是, 接下来, 最后四位, 第二段), whole words in English.
+_LABEL_HANZI = (
+    "前后後面段半部分位数數字号號码碼是的呢哦噢啊嗯呀吧喔哈啦了嘛然接着著继繼续續再还還有最剩余餘下上几幾组組开開头頭"
+    "中间間末尾结結我你您发發给給报報念说說这這那就在来來先第个個截串卡证證银銀行身份对對没沒错錯好好的么麼吗嗎请請"
+    "等稍喂记記听聽完整全另外其它他把它打输輸入填写寫补補充刚剛才忘漏麻烦煩谢謝一二两兩三四五六七八九十首尾都也加上"
+)
+_LABEL_WORDS = (
+    "a an and the then next now first second third fourth fifth 1st 2nd 3rd 4th last final finally rest "
+    "remaining remainder remains other half part parts piece bit bits section group number numbers num no "
+    "digit digits is are was were it its it's that thats that's this these those here heres here's there "
+    "follow follows following followed by after before end ends ending start starts starting begin begins "
+    "beginning with of my your our card id ssn account passport continue continues continued continuing "
+    "plus also so ok okay okey yes yeah yep yup um umm uh uhm er hmm well right let lets let's me us i ill "
+    "i'll im i'm see type typed typing send sent sending again more one two three four five six seven "
+    "eight nine ten to come comes go goes please pls plz thanks thank you sorry wait sec second moment hold "
+    "on got it as for from in at all set and's oh ah hi hello hey dear sir madam maam ma'am done only just "
+    "still left back tail head middle say says said read reads reading out dash space dot full complete "
+    "what whats what's next's up"
+).split()
+_WORD = "|".join(sorted({re.escape(word) for word in _LABEL_WORDS}, key=lambda w: (-len(w), w)))
+LABEL_SOURCE = rf"(?:[\W_]|[{_LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
+ONLY_LABEL = re.compile(LABEL_SOURCE, re.IGNORECASE)
+
+
+def between(gap: str) -> int:
+    """How far apart two runs stand that have this between them in one text."""
+    if not gap:
+        return JOINED
+    if ONLY_SEPARATORS.fullmatch(gap):
+        return LINE if HAS_LINE_END.search(gap) else JOINED
+    if len(gap) > MAX_TEXT or PARTS_CELLS.search(gap):
+        return BROKEN
+    if NOTHING_SAID.fullmatch(gap):
+        return TEXT
+    return LABEL if ONLY_LABEL.fullmatch(gap) else TEXT
+
+
+def edge(text: str) -> int:
+    """How far a run stands from the end of its message that has this on that side."""
+    if not text or NOTHING_SAID.fullmatch(text):
+        return LINE
+    if len(text) <= MAX_LABEL and ONLY_LABEL.fullmatch(text):
+        return LABEL
+    return TEXT

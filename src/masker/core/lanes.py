@@ -1,0 +1,453 @@
+"""Numbers that arrive in pieces.
+
+A lane is what one person has said lately, as seen by a number: runs of digits,
+and how far apart they stood. Each new run may go on every joint of earlier runs
+that could still become a number, and may start one of its own; what no rule could
+make a number of falls away at once. That is an automaton whose states are
+`regex`'s partial matches, and so the same few lines serve a cut within a line,
+over lines, and over messages.
+
+A message is *pending* while one of its runs is part of a joint that can still
+grow: it is shown with all those runs masked. Its fate is known when nothing more
+can follow or the window closes. Several joints may hold the same run (is this
+resent part a resend, or four more digits that happen to be equal?): what either
+could make a number of is pending, and what either did make is masked.
+
+Everything here is a value: `receive` takes a lane and a message and gives a lane
+and what to say, so that a lane can be kept anywhere, and a thousand futures of it
+can be tried (the tests do).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from masker.core import compact, evidence, gaps
+from masker.core.compact import Piece
+from masker.core.evidence import Candidate, Joint, Kind
+from masker.core.masking import Span
+from masker.core.messages import MaskedMessage, Message
+from masker.core.render import Note, pending_runs, render
+from masker.core.ruleset import RuleSet, Track, lower
+from masker.core.texts import text_spans
+
+# More joints than this at once are no dictation; the oldest are then masked for good.
+MAX_JOINTS = 64
+# What announces a number ("my card number is") speaks for this many of the sender's next messages,
+# what merely mentions one for more.
+ANNOUNCED = 2
+HEARD = 12
+# Shorter parts are taken for sent twice only right behind each other.
+SENT_AGAIN = 3
+
+
+class Window(NamedTuple):
+    """How long an unfinished number is waited for, since its last part."""
+
+    messages: int = 12
+    seconds: float = 600.0
+
+
+class Lane(NamedTuple):
+    """What one sender has said lately, as far as it may matter to a number."""
+
+    seq: int = 0
+    time: float | None = None
+    notes: tuple[Note, ...] = ()
+    """Messages that are not final yet."""
+    recent: tuple[tuple[Piece, ...], ...] = ()
+    """The runs of messages that are part of something, for what is sent twice."""
+    joints: tuple[Joint, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    said: int = 0
+    """Rules that the sender's words spoke for, and when."""
+    said_at: int = 0
+    announced: int = 0
+    announced_at: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing pending, and nothing remembered that could matter."""
+        return not (self.notes or self.joints or self.candidates or self.said)
+
+    @property
+    def held(self) -> int:
+        """Characters of text held in messages that are not final."""
+        return sum(len(note.message.text) for note in self.notes)
+
+
+EMPTY = Lane()
+
+
+def receive(
+    rules: RuleSet,
+    lane: Lane,
+    message: Message,
+    window: Window,
+    *,
+    asked: int = 0,
+    revision: int = 0,
+) -> tuple[Lane, list[MaskedMessage]]:
+    """One message of this lane: the lane after it, and every message that has something to say.
+
+    `asked` holds the rules that the other party asked for; `revision` is what this message
+    comes out as, where its id was used before.
+    """
+    text = message.text
+    now = lane.time
+    if message.timestamp is not None:
+        stamp = message.timestamp.timestamp()
+        now = stamp if now is None else max(now, stamp)
+    lane, out = _expire(rules, lane, now, window)
+    seq = lane.seq + 1
+    lowered = lower(text)
+    if lane.announced and seq - lane.announced_at <= ANNOUNCED:
+        asked |= lane.announced
+    read = compact.read(rules, text, lowered, note=seq, asked=asked, heard=lane.said)
+    fixed = text_spans(rules, text, lowered)
+    said, said_at = lane.said, lane.said_at
+    announced, announced_at = lane.announced, lane.announced_at
+    if read.speaks_for:
+        said, said_at = read.speaks_for, seq
+    elif seq - said_at >= HEARD:
+        said = 0
+    if read.announces:
+        announced, announced_at = read.announces, seq
+    joints, candidates, recent = lane.joints, lane.candidates, lane.recent
+    if joints and read.speaks_for:
+        joints, candidates = _called_later(rules, lane, read.speaks_for)
+    pieces = tuple(piece for track in read.tracks for piece in track)
+    note = Note(seq, message, revision, pieces, fixed)
+    if pieces:
+        joints, found, ended = _join(rules, joints, read.tracks, note, lane)
+        candidates += found
+        candidates += _begun(rules, ended)
+    if joints and joints[0].last.note <= seq - window.messages:
+        late = [joint for joint in joints if joint.last.note <= seq - window.messages]
+        joints = tuple(joint for joint in joints if joint.last.note > seq - window.messages)
+        candidates += _begun(rules, late)
+    if pieces and (joints or candidates):
+        recent = (*recent, pieces)
+    lane = Lane(seq, now, (*lane.notes, note), recent, joints, candidates,
+                said, said_at, announced, announced_at)  # fmt: skip
+    lane, said_now = _settle(lane, window, fresh=seq)
+    return lane, out + said_now
+
+
+def advance(
+    rules: RuleSet, lane: Lane, now: float, window: Window
+) -> tuple[Lane, list[MaskedMessage]]:
+    """Time passes: where the window has closed, what was pending is decided.
+
+    A lane whose messages have no time counts from the first time it is told.
+    """
+    if lane.time is None:
+        return lane._replace(time=now), []
+    return _expire(rules, lane, now, window)
+
+
+def close(rules: RuleSet, lane: Lane, window: Window) -> list[MaskedMessage]:
+    """The lane ends: everything pending is decided."""
+    candidates = lane.candidates + _begun(rules, lane.joints)
+    return _settle(lane._replace(joints=(), candidates=candidates), window)[1]
+
+
+def seal(lane: Lane, seqs: frozenset[int]) -> tuple[Lane, list[MaskedMessage]]:
+    """These messages become final now, with whatever is pending in them masked for good.
+
+    Their runs stay part of the lane, so that what follows is still put together.
+    """
+    pending = pending_runs(lane.joints, lane.candidates)
+    out = [
+        render(note, lane.candidates, pending, final=True)
+        for note in lane.notes
+        if note.seq in seqs
+    ]
+    return lane._replace(notes=tuple(note for note in lane.notes if note.seq not in seqs)), out
+
+
+def _expire(
+    rules: RuleSet, lane: Lane, now: float | None, window: Window
+) -> tuple[Lane, list[MaskedMessage]]:
+    """Where the last part is too long ago, everything is decided and the lane starts afresh."""
+    if now is None or lane.time is None or now - lane.time < window.seconds:
+        return lane, []
+    return Lane(seq=lane.seq, time=now), close(rules, lane, window)
+
+
+def _settle(
+    lane: Lane, window: Window, fresh: int | None = None
+) -> tuple[Lane, list[MaskedMessage]]:
+    """Say what is decided; the fresh message is said in any case."""
+    notes: list[Note] = []
+    out: list[MaskedMessage] = []
+    pending = pending_runs(lane.joints, lane.candidates)
+    for note in lane.notes:
+        final = not any((piece.note, piece.track, piece.index) in pending for piece in note.pieces)
+        if final or note.seq == fresh:
+            out.append(render(note, lane.candidates, pending, final=final))
+        if not final:
+            notes.append(note._replace(revision=note.revision + 1) if note.seq == fresh else note)
+    candidates, recent = lane.candidates, lane.recent
+    if candidates or recent:
+        # What is decided is still needed for as long as a part of it may be sent again.
+        oldest = min(
+            [lane.seq - window.messages + 1, *(note.seq for note in notes)],
+        )
+        if not lane.joints and not notes:
+            oldest = lane.seq - window.messages + 1
+        candidates = tuple(found for found in candidates if found.last_note >= oldest)
+        recent = tuple(pieces for pieces in recent if pieces[0].note >= oldest)
+    return lane._replace(notes=tuple(notes), candidates=candidates, recent=recent), out
+
+
+def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Candidate, ...]:
+    """What was begun and never finished, and yet is unmistakable."""
+    found = []
+    for joint in ended:
+        compiled = evidence.begun(joint, rules.tracks[joint.first.track])
+        if compiled is not None:
+            found.append(_whole(joint, compiled))
+    return tuple(found)
+
+
+def _whole(joint: Joint, compiled: evidence.CompiledRule) -> Candidate:
+    return Candidate(joint.parts, len(joint.value), 0, compiled, Kind.BEGUN, 0.5)
+
+
+def _called_later(
+    rules: RuleSet, lane: Lane, words: int
+) -> tuple[tuple[Joint, ...], tuple[Candidate, ...]]:
+    """Words that come after a number call it by name as well ("that is my card number")."""
+    joints: list[Joint] = []
+    candidates = lane.candidates
+    texts = {note.seq: note for note in lane.notes}
+    for joint in lane.joints:
+        if lane.seq - joint.last.note < ANNOUNCED and words & ~joint.called & ~joint.denied:
+            joint = joint._replace(called=joint.called | words & ~joint.denied)
+            track = rules.tracks[joint.first.track]
+            note = texts.get(joint.last.note)
+            for compiled, kind, score in evidence.weigh(joint, track):
+                candidate = Candidate(
+                    joint.parts, len(joint.value), compiled.keep_last, compiled, kind, score
+                )
+                if note is None or _is_plausible(joint, candidate, note):
+                    candidates += (candidate,)
+                    joint = joint._replace(found=True)
+        joints.append(joint)
+    return tuple(joints), candidates
+
+
+# -- joints ----------------------------------------------------------------------------------
+
+
+class _Step:
+    """What one message does to the joints of one track."""
+
+    __slots__ = ("after", "ended", "matched", "track")
+
+    def __init__(self, track: Track) -> None:
+        self.track = track
+        self.after: dict[tuple[str, int, int], Joint] = {}
+        self.matched: list[tuple[Joint, Candidate]] = []
+        self.ended: list[Joint] = []
+
+    def keep(self, joint: Joint) -> None:
+        _merge(self.after, joint)
+
+    def offer(self, joint: Joint) -> bool:
+        """Keep a joint that can grow, note one that is a number; False where it is neither."""
+        matches = evidence.weigh(joint, self.track)
+        for compiled, kind, score in matches:
+            keep_last = compiled.keep_last
+            candidate = Candidate(
+                joint.parts, len(joint.value), keep_last, compiled, kind, score
+            )
+            self.matched.append((joint, candidate))
+        if matches:
+            joint = joint._replace(found=True)
+        grows = self.track.can_grow(joint.value, joint.called)
+        tail = joint.last.tail
+        if tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called):
+            if grows or (not matches and evidence.waits_for_words(joint, self.track)):
+                self.keep(joint)
+                return True
+        if grows and not matches:
+            self.ended.append(joint)
+        return grows or bool(matches)
+
+
+def _join(
+    rules: RuleSet,
+    joints: tuple[Joint, ...],
+    tracks: tuple[tuple[Piece, ...], ...],
+    note: Note,
+    lane: Lane,
+) -> tuple[tuple[Joint, ...], tuple[Candidate, ...], list[Joint]]:
+    """Every joint after this message's runs: those that can grow, what was found, what ended."""
+    alive: list[Joint] = []
+    found: list[Candidate] = []
+    ended: list[Joint] = []
+    settled: list[tuple[int, int]] = []
+    for number, (track, pieces) in enumerate(zip(rules.tracks, tracks, strict=True)):
+        open_joints = [joint for joint in joints if joint.first.track == number]
+        if not pieces:
+            alive += open_joints
+            continue
+        resent, again = _sent_again(open_joints, lane, pieces)
+        found += again
+        for piece in pieces:
+            step = _Step(track)
+            for joint in open_joints:
+                _extend(step, joint, piece, lane)
+            step.offer(_start(piece))
+            open_joints = list(step.after.values())
+            ended += step.ended
+            for joint, candidate in step.matched:
+                if _is_plausible(joint, candidate, note):
+                    found.append(candidate)
+                    if _stands_alone(joint, candidate, pieces, track):
+                        settled.append((joint.first.start, joint.last.end))
+        if resent:
+            merged: dict[tuple[str, int, int], Joint] = {}
+            for joint in open_joints + resent:
+                _merge(merged, joint)
+            open_joints = list(merged.values())
+        alive += open_joints
+    if settled:
+        # What is a whole number by itself does not begin another one.
+        alive = [
+            joint
+            for joint in alive
+            if joint.first.note != note.seq
+            or not any(low <= joint.first.start < high for low, high in settled)
+        ]
+    if len(alive) > MAX_JOINTS:
+        # Plain readings are worth more than those in which something was sent twice.
+        alive.sort(key=lambda joint: joint.parts[-1][1] + len(joint.last.value) - len(joint.value))
+        alive, overflow = alive[:MAX_JOINTS], alive[MAX_JOINTS:]
+        found += [_whole(joint, rules.tracks[joint.first.track].rules[0]) for joint in overflow]
+    return tuple(alive), tuple(found), ended
+
+
+def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
+    """Keep a joint; two that begin together and read the same are one, with the runs of both."""
+    key = (joint.value, joint.first.note, joint.first.index)
+    same = joints.get(key)
+    if same is None:
+        joints[key] = joint
+    elif same.parts != joint.parts:
+        more = tuple(part for part in joint.parts if part not in same.parts)
+        joints[key] = same._replace(parts=same.parts + more, last=max(same.last, joint.last))
+
+
+def _start(piece: Piece) -> Joint:
+    return Joint(piece.value, ((piece, 0),), piece, gaps.JOINED, piece.weak | piece.near,
+                 piece.near, piece.named, piece.denied, False, False)  # fmt: skip
+
+
+def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane) -> None:
+    """One joint and one more run: it goes on, stands aside for it, or has ended."""
+    last = joint.last
+    if last.note == piece.note:
+        gap = piece.lead if piece.index == last.index + 1 else gaps.BROKEN
+        # Two halves of a table's row are never one number, whatever stands behind them.
+    elif piece.index and not joint.skipped:
+        gap = gaps.BROKEN
+    else:
+        gap = max(last.tail, piece.lead, gaps.LINE)
+    went_on = False
+    if gap != gaps.BROKEN:
+        longer = Joint(
+            joint.value + piece.value,
+            (*joint.parts, (piece, len(joint.value))),
+            piece,
+            max(joint.loosest, gap),
+            joint.called | piece.weak | piece.near,
+            joint.near | piece.near,
+            joint.named | piece.named,
+            joint.denied | (piece.denied if gap > gaps.JOINED else 0),
+            joint.skipped,
+            False,
+        )
+        if _may_go_on(longer, gap, joint, piece, lane):
+            went_on = step.offer(longer)
+    if last.note == piece.note:
+        if not went_on:
+            step.ended.append(joint)
+        return
+    talk = piece.lead == gaps.TEXT or piece.tail >= gaps.TEXT
+    if joint.called and talk:
+        # Where words call for a number, other digits in the talk between its parts do not end it.
+        step.keep(joint if joint.skipped else joint._replace(skipped=True))
+    elif not went_on:
+        step.ended.append(joint)
+
+
+def _may_go_on(longer: Joint, gap: int, joint: Joint, piece: Piece, lane: Lane) -> bool:
+    if gap >= gaps.TEXT and not longer.called and len(longer.value) < evidence.STRONG_CHECK - 1:
+        return False
+    last = joint.last
+    if gap <= gaps.JOINED or longer.called or len(joint.parts) > 1 or last.note == piece.note:
+        return True
+    texts = [note.message.text for note in lane.notes if note.seq == last.note]
+    return not (texts and evidence.is_postcode_then_phone(last, piece, texts[0]))
+
+
+def _is_plausible(joint: Joint, candidate: Candidate, note: Note) -> bool:
+    pieces = tuple(piece for piece in note.pieces if piece.track == joint.first.track)
+    return evidence.is_plausible(joint, candidate.kind, candidate.rule, pieces, note.message.text)
+
+
+def _stands_alone(
+    joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...], track: Track
+) -> bool:
+    """Whether a number is proven, whole, in one message, and can be nothing longer."""
+    first, last = joint.first, joint.last
+    return (
+        candidate.kind is Kind.PROVEN
+        and candidate.rule.checked
+        and first.note == last.note
+        and first.lead > gaps.JOINED - (first.index == 0)
+        and (last.index + 1 == len(pieces) or pieces[last.index + 1].lead > gaps.JOINED)
+        and not track.can_grow(joint.value, joint.called)
+    )
+
+
+def _sent_again(
+    joints: list[Joint], lane: Lane, pieces: tuple[Piece, ...]
+) -> tuple[list[Joint], list[Candidate]]:
+    """The other reading of a message that repeats an earlier one: the same part, sent twice."""
+    values = [piece.value for piece in pieces]
+    track = pieces[0].track
+    size = sum(map(len, values))
+    resent: list[Joint] = []
+    again: list[Candidate] = []
+    for before in reversed(lane.recent):
+        earlier = [piece for piece in before if piece.track == track]
+        if [piece.value for piece in earlier] == values:
+            twin = {(old.note, old.index): new for old, new in zip(earlier, pieces, strict=True)}
+            for joint in joints:
+                copies = _copies(joint.parts, twin)
+                if copies:
+                    last = twin.get((joint.last.note, joint.last.index), joint.last)
+                    resent.append(joint._replace(parts=joint.parts + copies, last=last))
+            for candidate in lane.candidates:
+                copies = _copies(candidate.parts, twin)
+                if copies:
+                    again.append(candidate._replace(parts=candidate.parts + copies))
+            break
+        if size < SENT_AGAIN:
+            # A digit or two that came up before is no part sent twice, unless it was the last one.
+            break
+    return resent, again
+
+
+def _copies(
+    parts: tuple[tuple[Piece, int], ...], twin: dict[tuple[int, int], Piece]
+) -> tuple[tuple[Piece, int], ...]:
+    return tuple(
+        (twin[piece.note, piece.index], at)
+        for piece, at in parts
+        if (piece.note, piece.index) in twin
+    )

@@ -1,0 +1,368 @@
+"""The streaming redactor: conversations in, messages that may be stored out.
+
+All knowledge of numbers is in `lanes`; here lanes are found for messages, time
+passes, limits hold, and nothing gets out unmasked when something breaks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from masker.core import lanes, masking
+from masker.core.lanes import EMPTY, Lane, Window
+from masker.core.messages import MaskedMessage, Message
+from masker.core.ruleset import RuleSet, lower
+from masker.errors import MessageError
+
+Delivery = Literal["revise", "hold"]
+LaneKey = tuple[str | None, str]
+MessageKey = tuple[str, str]
+
+# A lane may hold this much text of messages that are not final; then the oldest become final, masked.
+MAX_HELD_CHARACTERS = 65_536
+# Ids of this many messages are remembered, over all conversations, to know one that is sent again.
+MAX_REMEMBERED = 4_096
+# A question of the other party speaks for this many of the answers to it.
+ANSWERS = 6
+
+_ASKS = re.compile(
+    r"[?？]|\b(?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share|verify"
+    r"|supply|state|read)\b|请|請|提供|告诉|告訴|发一下|发送|输入|輸入|填写|报一下|多少|什么|什麼|吗|嗎|核对|核实|需要|麻烦"
+)
+_READABLE = re.compile(r"[^\W_]")
+
+
+class _Asked(NamedTuple):
+    """A question of one party: who asked, for which rules, and when."""
+
+    sender: str
+    rules: int
+    answers: int
+    time: float | None
+
+
+class _Place:
+    """A message's place in the order of its conversation, until it can come out."""
+
+    __slots__ = ("key", "masked", "revision", "size")
+
+    def __init__(self, key: MessageKey, revision: int, size: int) -> None:
+        self.key = key
+        self.revision = revision
+        self.size = size
+        self.masked: MaskedMessage | None = None
+
+
+class Redactor:
+    """Masks conversations as they come, whatever pieces their numbers are cut into.
+
+    Made by `Masker.redactor`. Not to be used by several threads at once without a lock.
+    `failures` counts messages that came out wholly masked because something broke.
+    """
+
+    def __init__(self, rules: RuleSet, *, delivery: Delivery, window: Window) -> None:
+        if delivery not in ("revise", "hold"):
+            raise MessageError("delivery is neither 'revise' nor 'hold'")
+        self.failures = 0
+        self._rules = rules
+        self._search = rules.attention.search
+        self._window = window
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._asked: dict[str, _Asked] = {}
+        # Which lanes a conversation has something in, and in which a pending message is.
+        self._open: dict[str, set[LaneKey]] = {}
+        self._pending: dict[MessageKey, LaneKey] = {}
+        self._remembered: dict[MessageKey, tuple[int, int]] = {}
+        self._order: dict[str, deque[_Place]] | None = {} if delivery == "hold" else None
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._lanes)} lanes, {len(self._pending)} messages pending)"
+
+    def receive(self, message: Message) -> list[MaskedMessage]:
+        """Take one message in; give out what may be stored now.
+
+        With `delivery="revise"` that is this message, and earlier ones that are decided by it, as
+        their next revision. With "hold" it is whatever has become final, in its order. A message
+        sent again under the same id gives nothing new; the same id with another text is an edit,
+        and comes out as a further revision.
+
+        Raises:
+            MessageError: a field is not what `Message` says.
+        """
+        text = message.text
+        key = (message.conversation_id, message.message_id)
+        if message.timestamp is not None and message.timestamp.tzinfo is None:
+            raise MessageError("timestamp has no time zone; a message's time is an aware datetime")
+        remembered = self._remembered
+        seen = remembered.get(key)
+        revision = 0
+        fingerprint = hash((message.sender, text))
+        if seen is not None:
+            if seen[1] == fingerprint:
+                return []
+            revision = seen[0] + 1
+        subject = message.subject
+        lane_key = (message.conversation_id, message.sender) if subject is None else (None, subject)
+        lane = self._lanes.get(lane_key)
+        if lane is None and seen is None and self._search(text) is None:
+            # Most messages: no digit, no word of a rule, nothing waiting for more.
+            out = [
+                MaskedMessage(message.conversation_id, message.message_id, message.sender, text,
+                              message.timestamp, message.channel, subject, message.extra)
+            ]  # fmt: skip
+        else:
+            out = self._examined(message, key, lane_key, lane, revision)
+        remembered[key] = (revision + 1, fingerprint)
+        if len(remembered) > MAX_REMEMBERED:
+            del remembered[next(iter(remembered))]
+        return out if self._order is None else self._in_order(out, (key, revision, len(text)))
+
+    def advance(self, now: datetime) -> list[MaskedMessage]:
+        """Time passes: what waited for longer than the window is decided.
+
+        Raises:
+            MessageError: `now` has no time zone.
+        """
+        if now.tzinfo is None:
+            raise MessageError("now has no time zone; time is an aware datetime")
+        stamp = now.timestamp()
+        out: list[MaskedMessage] = []
+        for lane_key, lane in list(self._lanes.items()):
+            try:
+                lane, said = lanes.advance(self._rules, lane, stamp, self._window)
+            except Exception:
+                lane, said = EMPTY, self._broken(lane)
+            out += said
+            self._keep(lane_key, lane, said)
+        for conversation_id, asked in list(self._asked.items()):
+            if asked.time is None:
+                self._asked[conversation_id] = asked._replace(time=stamp)
+            elif stamp - asked.time >= self._window.seconds:
+                del self._asked[conversation_id]
+        return out if self._order is None else self._in_order(out)
+
+    def close(self, conversation_id: str | None = None) -> list[MaskedMessage]:
+        """A conversation ends, or all do: everything pending in it becomes final.
+
+        What a `subject` began in a conversation that ends may go on in another: it stays masked.
+        """
+        out: list[MaskedMessage] = []
+        if conversation_id is None:
+            for lane_key, lane in list(self._lanes.items()):
+                out += self._closed(lane_key, lane)
+            self._asked.clear()
+            self._open.clear()
+        else:
+            for lane_key in sorted(self._open.pop(conversation_id, ()), key=str):
+                lane = self._lanes[lane_key]
+                if lane_key[0] is not None:
+                    out += self._closed(lane_key, lane)
+                else:
+                    out += self._sealed(
+                        lane_key,
+                        lane,
+                        [n for n in lane.notes if n.message.conversation_id == conversation_id],
+                    )
+            self._asked.pop(conversation_id, None)
+        out = out if self._order is None else self._in_order(out)
+        return out
+
+    def recall(self, conversation_id: str, message_id: str) -> list[MaskedMessage]:
+        """The sender took a message back: if it is pending, it becomes final as it is, masked.
+
+        What it said of a number is still put together with what follows: others have seen it.
+        """
+        lane_key = self._pending.get((conversation_id, message_id))
+        if lane_key is None:
+            return []
+        lane = self._lanes[lane_key]
+        out = self._sealed(
+            lane_key,
+            lane,
+            [
+                note
+                for note in lane.notes
+                if note.message.message_id == message_id
+                and note.message.conversation_id == conversation_id
+            ],
+        )
+        return out if self._order is None else self._in_order(out)
+
+    # -- one message ---------------------------------------------------------------------------
+
+    def _examined(
+        self, message: Message, key: MessageKey, lane_key: LaneKey, lane: Lane | None, revision: int
+    ) -> list[MaskedMessage]:
+        try:
+            if revision and key in self._pending:
+                self._forget(key)
+                lane = self._lanes.get(lane_key)
+            asked = self._asked_of(message) if self._asked else 0
+            lane, out = lanes.receive(
+                self._rules, lane or EMPTY, message, self._window, asked=asked, revision=revision
+            )
+            # The message itself comes first, then those that it decided.
+            out.sort(key=lambda said: (said.conversation_id, said.message_id) != key)
+            if lane.said and lane.said_at == lane.seq and _ASKS.search(lower(message.text)):
+                self._asked[message.conversation_id] = _Asked(
+                    message.sender, lane.said, ANSWERS, lane.time
+                )
+            excess = lane.held - MAX_HELD_CHARACTERS
+            if excess > 0:
+                lane, out = _relieved(lane, out, excess)
+            self._keep(lane_key, lane, out, message.conversation_id)
+        except Exception:
+            # Whatever it was, the text does not get out; and no detail of it does either.
+            self.failures += 1
+            return [_blank(message, revision)]
+        return out
+
+    def _asked_of(self, message: Message) -> int:
+        asked = self._asked.get(message.conversation_id)
+        if asked is None or asked.sender == message.sender:
+            return 0
+        if asked.answers <= 1:
+            del self._asked[message.conversation_id]
+        else:
+            self._asked[message.conversation_id] = asked._replace(answers=asked.answers - 1)
+        return asked.rules
+
+    def _keep(
+        self,
+        lane_key: LaneKey,
+        lane: Lane,
+        said: Iterable[MaskedMessage],
+        conversation_id: str | None = None,
+    ) -> None:
+        """Put a lane back, or drop it where nothing of it matters any more."""
+        for masked in said:
+            key = (masked.conversation_id, masked.message_id)
+            if masked.final:
+                self._pending.pop(key, None)
+            else:
+                self._pending[key] = lane_key
+        if not lane.is_idle:
+            self._lanes[lane_key] = lane
+            if conversation_id is not None:
+                self._open.setdefault(conversation_id, set()).add(lane_key)
+        elif lane_key in self._lanes:
+            del self._lanes[lane_key]
+            for conversation, lane_keys in list(self._open.items()) if lane_key[0] is None else [
+                (lane_key[0], self._open.get(lane_key[0], set()))
+            ]:
+                lane_keys.discard(lane_key)
+                if not lane_keys:
+                    self._open.pop(conversation, None)
+
+    def _forget(self, key: MessageKey) -> None:
+        """An edit takes the place of a message that is still pending."""
+        lane_key = self._pending.pop(key)
+        lane = self._lanes[lane_key]
+        kept = tuple(
+            note
+            for note in lane.notes
+            if (note.message.conversation_id, note.message.message_id) != key
+        )
+        self._lanes[lane_key] = lane._replace(notes=kept)
+
+    def _closed(self, lane_key: LaneKey, lane: Lane) -> list[MaskedMessage]:
+        try:
+            out = lanes.close(self._rules, lane, self._window)
+        except Exception:
+            out = self._broken(lane)
+        self._keep(lane_key, EMPTY, out)
+        return out
+
+    def _sealed(self, lane_key: LaneKey, lane: Lane, notes: list[lanes.Note]) -> list[MaskedMessage]:
+        lane, out = lanes.seal(lane, frozenset(note.seq for note in notes))
+        self._keep(lane_key, lane, out)
+        return out
+
+    def _broken(self, lane: Lane) -> list[MaskedMessage]:
+        self.failures += len(lane.notes)
+        return [_blank(note.message, note.revision) for note in lane.notes]
+
+    # -- hold ----------------------------------------------------------------------------------
+
+    def _in_order(
+        self, out: list[MaskedMessage], fresh: tuple[MessageKey, int, int] | None = None
+    ) -> list[MaskedMessage]:
+        """Give messages out once, final, in the order of their conversation."""
+        order = self._order
+        if order is None:
+            return out
+        if fresh is not None:
+            key, revision, size = fresh
+            places = order.setdefault(key[0], deque())
+            for place in places:
+                if place.key == key:
+                    place.revision, place.masked = revision, None
+                    break
+            else:
+                places.append(_Place(key, revision, size))
+        released: list[MaskedMessage] = []
+        touched = dict.fromkeys([masked.conversation_id for masked in out if masked.final])
+        for masked in out:
+            if masked.final:
+                for place in order.get(masked.conversation_id, ()):
+                    if place.key[1] == masked.message_id:
+                        place.masked = masked
+        for conversation_id in touched:
+            places = order.get(conversation_id, deque())
+            while places and places[0].masked is not None:
+                place = places.popleft()
+                if place.masked is not None:
+                    released.append(replace(place.masked, revision=place.revision))
+            if not places:
+                order.pop(conversation_id, None)
+        if fresh is not None:
+            released += self._relieve(fresh[0][0])
+        return released
+
+    def _relieve(self, conversation_id: str) -> list[MaskedMessage]:
+        """Where too much waits behind a pending message, that message becomes final, masked."""
+        places = (self._order or {}).get(conversation_id, deque())
+        if sum(place.size for place in places) <= MAX_HELD_CHARACTERS:
+            return []
+        return self.recall(*places[0].key)
+
+
+def _relieved(
+    lane: Lane, out: list[MaskedMessage], excess: int
+) -> tuple[Lane, list[MaskedMessage]]:
+    """A lane that holds too much: its oldest messages become final, masked."""
+    seqs = set()
+    for note in lane.notes:
+        if excess <= 0:
+            break
+        seqs.add(note.seq)
+        excess -= len(note.message.text)
+    lane, sealed = lanes.seal(lane, frozenset(seqs))
+    keys = {(masked.conversation_id, masked.message_id) for masked in sealed}
+    # A message that has not come out at all yet comes out once, final.
+    kept = [said for said in out if (said.conversation_id, said.message_id) not in keys]
+    held_back = len(out) - len(kept)
+    if held_back:
+        first = out[0]
+        sealed = [
+            replace(masked, revision=first.revision)
+            if (masked.conversation_id, masked.message_id)
+            == (first.conversation_id, first.message_id)
+            else masked
+            for masked in sealed
+        ]
+    return lane, kept + sealed
+
+
+def _blank(message: Message, revision: int) -> MaskedMessage:
+    """A message of which nothing may be read."""
+    return MaskedMessage(
+        message.conversation_id, message.message_id, message.sender,
+        _READABLE.sub(masking.FILL, message.text), message.timestamp, message.channel,
+        message.subject, message.extra, revision, True,
+    )  # fmt: skip

@@ -1,0 +1,285 @@
+"""Rules, compiled: the questions the engine asks of a rule set.
+
+A rule's pattern is over the bare number. Two questions are asked of it: is this
+a whole number, and can this, with more behind it, still become one? `regex`
+answers the second with `partial=True`; to ask it of a value that already is a
+number (16 digits of a card that may have 19) the pattern is compiled again with
+"and is longer than what we have" behind it.
+
+All rules that read the same tokens are asked at once, as one alternation: a
+track. Digits are one track; rules with letters in their pattern read words of
+letters and digits, the other. Each rule is a bit, so that "the words call it one
+of these" is one integer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import regex
+
+from masker.core import characters
+from masker.core.checks import CHECKS
+from masker.core.rules import Rule, compile_pattern
+
+# A compact value longer than this is no number of anybody's: patterns without a bound stop here.
+MAX_VALUE = 64
+# What one question to a pattern may take, in seconds; after that the answer is "mask it".
+PATTERN_TIMEOUT = 0.25
+# Watching the clock costs more than most matches do: only what can repeat within a repeat is watched.
+_FLAGS = re.compile(r"\s*\(\?([a-zA-Z]+)\)")
+_CAN_EXPLODE = re.compile(r"[*+]|\{\d*,\}|\)\{")
+
+
+class Pattern:
+    """A pattern over compact values, and both questions about it. A timeout counts as yes."""
+
+    __slots__ = ("_full", "_growing", "_source", "_timeout")
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._source = "|".join(_scoped(source) for source in sources) or "(?!)"
+        self._full = regex.compile(self._source)
+        self._growing: list[regex.Pattern[str] | None] = [None] * (MAX_VALUE + 1)
+        self._timeout = PATTERN_TIMEOUT if _CAN_EXPLODE.search(self._source) else None
+
+    def is_full(self, value: str) -> bool:
+        """Whether this is a whole number by its shape."""
+        if self._timeout is None:
+            return self._full.fullmatch(value) is not None
+        try:
+            return self._full.fullmatch(value, timeout=self._timeout) is not None
+        except TimeoutError:
+            return True
+
+    def can_grow(self, value: str) -> bool:
+        """Whether something can follow that makes it one, even where it is one already."""
+        size = len(value)
+        if size >= MAX_VALUE:
+            return False
+        longer = self._growing[size]
+        if longer is None:
+            longer = regex.compile(f"(?:{self._source})(?<=^.{{{size + 1},}})")
+            self._growing[size] = longer
+        if self._timeout is None:
+            return longer.fullmatch(value, partial=True) is not None
+        try:
+            return longer.fullmatch(value, partial=True, timeout=self._timeout) is not None
+        except TimeoutError:
+            return True
+
+
+def _always(_value: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledRule:
+    """A rule over compact values and its place in the set."""
+
+    rule: Rule
+    bit: int
+    pattern: Pattern
+    loose: Pattern | None
+    check: Callable[[str], bool]
+    checked: bool
+    keep_last: int
+
+
+class Track:
+    """The rules that read the same tokens."""
+
+    __slots__ = ("called", "letters", "pattern", "required", "rules")
+
+    def __init__(self, rules: Sequence[CompiledRule], *, letters: bool) -> None:
+        self.letters = letters
+        self.rules = tuple(rules)
+        self.pattern = Pattern(
+            [found.rule.pattern for found in rules if not found.rule.context_required]
+        )
+        # What words open: the rules that need them, and the looser shapes of the others.
+        self.called = tuple(
+            (found.bit, found.pattern if found.rule.context_required else found.loose)
+            for found in rules
+            if found.rule.context_required or found.loose is not None
+        )
+        self.required = sum(found.bit for found in rules if found.rule.context_required)
+
+    def can_grow(self, value: str, called: int) -> bool:
+        """Whether any rule, or any that the words call for, could still become a number."""
+        if self.pattern.can_grow(value):
+            return True
+        if called:
+            for bit, pattern in self.called:
+                if called & bit and pattern is not None and pattern.can_grow(value):
+                    return True
+        return False
+
+    def is_full(self, value: str, called: int) -> bool:
+        """Whether any rule, or any that the words call for, has this shape."""
+        if self.pattern.is_full(value):
+            return True
+        if called:
+            for bit, pattern in self.called:
+                if called & bit and pattern is not None and pattern.is_full(value):
+                    return True
+        return False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextRule:
+    """A rule that reads the text itself: an address, a password."""
+
+    rule: Rule
+    pattern: regex.Pattern[str]
+    has_value: bool
+
+
+def lower(text: str) -> str:
+    """Lower case without a change of length: İ is the one character whose lower case is two."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = "".join(low if len(low := char.lower()) == 1 else char for char in text)
+    return lowered
+
+
+class Words:
+    """The context words of all rules, found in one pass."""
+
+    __slots__ = ("_pattern", "_table", "firsts")
+
+    def __init__(self, rules: Sequence[tuple[int, Rule]]) -> None:
+        table: dict[str, tuple[int, int]] = {}
+        for bit, rule in rules:
+            for word in rule.context:
+                speaks_for, against = table.get(lower(word), (0, 0))
+                table[lower(word)] = (speaks_for | bit, against)
+            for word in rule.anti_context:
+                speaks_for, against = table.get(lower(word), (0, 0))
+                table[lower(word)] = (speaks_for, against | bit)
+        self._table = table
+        # The longest first: "card number" is one word, not "card".
+        longest_first = sorted(table, key=lambda word: (-len(word), word))
+        self.firsts = "".join(sorted({word[0] for word in table}))
+        source = "|".join(_bounded(word) for word in longest_first) or "(?!)"
+        ahead = f"(?=[{re.escape(self.firsts)}])" if table else ""
+        self._pattern = re.compile(f"{ahead}(?:{source})")
+
+    @property
+    def source(self) -> str:
+        """The expression, over lower-case text."""
+        return self._pattern.pattern
+
+    def find(self, lowered: str) -> list[tuple[int, int, int, int]]:
+        """Each word found as (start, end, rules it speaks for, rules it speaks against)."""
+        table = self._table
+        found = []
+        for match in self._pattern.finditer(lowered):
+            word = match.group()
+            entry = table.get(word)
+            if entry is None:  # A plural: found with the s that its table entry has not.
+                entry = table[word[:-1]]
+            found.append((match.start(), match.end(), *entry))
+        return found
+
+    def masks(self, lowered: str) -> tuple[int, int]:
+        """All rules that the text's words speak for, and all that they speak against."""
+        speaks_for = against = 0
+        for _, _, yes, no in self.find(lowered):
+            speaks_for |= yes
+            against |= no
+        return speaks_for, against
+
+
+def _bounded(word: str) -> str:
+    source = re.escape(word)
+    if word[0].isascii() and word[0].isalpha():
+        source = f"(?<![a-z]){source}"
+    if word[-1].isascii() and word[-1].isalpha():
+        source = f"{source}s?(?![a-z])"
+    return source
+
+
+class RuleSet:
+    """All active rules of a `Masker`, compiled.
+
+    Raises:
+        RuleError: never; rules were checked when they were read.
+    """
+
+    __slots__ = ("attention", "called_by_question", "compiled", "keywords", "rules", "text_rules",
+                 "tracks", "words")  # fmt: skip
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        numbered = [(1 << place, rule) for place, rule in enumerate(self.rules)]
+        self.words = Words(numbered)
+        self.compiled = tuple(_compile(bit, rule) for bit, rule in numbered if rule.view == "number")
+        self.text_rules = tuple(_compile_text(rule) for rule in self.rules if rule.view == "text")
+        self.keywords = tuple({word.lower() for found in self.text_rules for word in found.rule.keywords})
+        plain = [found for found in self.compiled if not reads_letters(found.rule.pattern)]
+        lettered = [found for found in self.compiled if reads_letters(found.rule.pattern)]
+        self.tracks = tuple(
+            Track(group, letters=letters)
+            for group, letters in ((plain, False), (lettered, True))
+            if group
+        )
+        self.attention = re.compile(self._attention())
+
+    def _attention(self) -> str:
+        """What a text must have for the engine to look at it at all: a digit, a word, a keyword."""
+        before, after = characters.WORD_BEFORE_NUMERAL, characters.WORD_AFTER_NUMERAL
+        hanzi, gap = characters.HANZI_CLASS, f"[{characters.SEPARATOR_CLASS}]*"
+        numeral = (
+            f"[{hanzi}](?:(?<![{before}][{hanzi}]){gap}$|(?<=^.)(?![{after}])|{gap}[{hanzi}]"
+            f"|(?<=[^\\w][{hanzi}])(?![{after}]))"
+        )
+        keywords = [re.escape(word) for word in self.keywords]
+        firsts = self.words.firsts + "".join(word[0] for word in self.keywords)
+        upper = firsts.upper() + firsts
+        words = "|".join([self.words.source, *keywords])
+        return (
+            f"[{characters.DIGIT_CLASS}]|{numeral}|(?=[{re.escape(upper)}])(?i:{words})"
+            if firsts
+            else f"[{characters.DIGIT_CLASS}]|{numeral}"
+        )
+
+
+def _scoped(source: str) -> str:
+    """A pattern as one group, its leading flags with it: (?x)… becomes (?x:…)."""
+    flags = _FLAGS.match(source)
+    if flags is None:
+        return f"(?:{source})"
+    # The line end closes a comment that a verbose pattern may end with.
+    return f"(?{flags[1]}:{source[flags.end() :]}\n)" if "x" in flags[1] else (
+        f"(?{flags[1]}:{source[flags.end() :]})"
+    )
+
+
+@lru_cache(maxsize=256)
+def reads_letters(pattern: str) -> bool:
+    """Whether a pattern reads words of letters and digits, not only digits and a final X."""
+    flags = _FLAGS.match(pattern)
+    if flags is not None and "x" in flags[1]:
+        pattern = re.sub(r"(?<!\\)#.*", "", pattern)
+    bare = re.sub(r"\\[dDsSbBAZ]|\(\?[^:)]*[:)]", "", pattern)
+    return re.search(r"[A-WYZa-z]", bare) is not None
+
+
+def _compile(bit: int, rule: Rule) -> CompiledRule:
+    return CompiledRule(
+        rule=rule,
+        bit=bit,
+        pattern=Pattern([rule.pattern]),
+        loose=Pattern([rule.context_pattern]) if rule.context_pattern else None,
+        check=CHECKS[rule.checksum] if rule.checksum else _always,
+        checked=rule.checksum is not None,
+        keep_last=rule.keep_last,
+    )
+
+
+def _compile_text(rule: Rule) -> TextRule:
+    pattern = compile_pattern(rule.pattern, "text")
+    return TextRule(rule=rule, pattern=pattern, has_value="value" in pattern.groupindex)
