@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -53,11 +54,11 @@ def texts(out: bytes) -> list[str]:
 
 
 class Piped:
-    """`masker run` with a pipe on both ends, to be talked to line by line."""
+    """A command with a pipe on both ends, to be talked to line by line."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "masker", "run", *arguments],
+            [sys.executable, "-m", "masker", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -76,17 +77,27 @@ class Piped:
         return stream
 
     def say(self, **message: Any) -> None:
+        self.write(jsonl(message))
+
+    def write(self, given: bytes) -> None:
         stdin = self._stream(self.process.stdin)
-        stdin.write(jsonl(message))
+        stdin.write(given)
         stdin.flush()
 
     def hear(self, *, patience: float = PATIENCE) -> dict[str, Any]:
-        heard: dict[str, Any] = json.loads(self._lines.get(timeout=patience))
+        heard: dict[str, Any] = json.loads(self.readline(patience=patience))
         return heard
+
+    def readline(self, *, patience: float = PATIENCE) -> bytes:
+        return self._lines.get(timeout=patience)
+
+    def end_input(self) -> int:
+        self._stream(self.process.stdin).close()
+        return self.process.wait(PATIENCE)
 
     def end(self) -> tuple[list[dict[str, Any]], int]:
         """Close the input; what still came, and the exit code."""
-        self._stream(self.process.stdin).close()
+        self.end_input()
         return self.over()
 
     def over(self) -> tuple[list[dict[str, Any]], int]:
@@ -110,7 +121,7 @@ class Piped:
 
 @pytest.fixture
 def piped() -> Iterator[Piped]:
-    with Piped() as process:
+    with Piped("run") as process:
         yield process
 
 
@@ -118,9 +129,9 @@ def piped() -> Iterator[Piped]:
 
 
 def test_a_line_gives_its_lines_at_once_through_a_pipe(piped: Piped) -> None:
-    for number in range(3):
-        piped.say(text=f"hello {number}", conversation_id=str(number))
-        assert piped.hear()["text"] == f"hello {number}"
+    for name in ("Ann", "Bob", "Cyd"):
+        piped.say(text=f"hello {name}", conversation_id=name)
+        assert piped.hear()["text"] == f"hello {name}"
     piped.say(text=f"卡号{CARD}，谢谢", conversation_id="card")
     assert CARD not in piped.hear()["text"]
     _, code = piped.end()
@@ -165,7 +176,7 @@ def test_hold_gives_each_message_once_and_in_order() -> None:
 
 def test_an_interrupt_ends_the_input_and_nothing_is_lost() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        with Piped("--delivery", "hold") as process:
+        with Piped("run", "--delivery", "hold") as process:
             process.say(text="hello", conversation_id="a")
             assert process.hear()["text"] == "hello"
             process.say(text="the label says 6225", conversation_id="b")
@@ -178,57 +189,52 @@ def test_an_interrupt_ends_the_input_and_nothing_is_lost() -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_run_quietly() -> None:
-    with Piped() as process:
-        process.say(text="hello")
-        process.hear()
-        pipe = process.process.stdin
-        assert pipe is not None
-        # The read end is closed in the child's place: what `head` does when it has enough.
-        script = (
-            "import subprocess, sys;"
-            "p = subprocess.Popen([sys.executable, '-m', 'masker', 'run'],"
-            " stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE);"
-            "p.stdout.close();"
-            'p.stdin.write(b\'{"text": "hello"}\\n\' * 100);'
-            "p.stdin.close();"
-            "sys.stdout.buffer.write(p.stderr.read());"
-            "sys.exit(p.wait())"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, timeout=PATIENCE, check=False
-        )
-        assert (done.returncode, done.stdout) == (128 + signal.SIGPIPE, b"")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "masker", "run"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        # What `| head -0` does.
+        process.stdout.close()
+        process.stdout = None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(jsonl({"text": "hello"}) * 100)
+        _, told = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, told) == (128 + signal.SIGPIPE, b"")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads VmHWM from /proc")
 def test_memory_does_not_grow_with_the_input() -> None:
     def peak(lines: int) -> int:
-        with Piped() as process:
-            stdin = process.process.stdin
-            assert stdin is not None
+        with Piped("run") as process:
+            # A hundred in, a hundred (and their revisions) out: no pipe is ever full on both ends.
             for start in range(0, lines, 100):
-                stdin.write(
-                    jsonl(
-                        *(
-                            {
-                                "text": f"card 4111 1111 {'x' * 500}" if n % 2 else "1111 1111 ok",
-                                "conversation_id": str(n // 20),
-                                "message_id": str(n),
-                                "timestamp": 1_700_000_000 + n * 60,
-                            }
-                            for n in range(start, start + 100)
-                        )
-                    )
-                )
-            stdin.flush()
-            while process.hear()["message_id"] != str(lines - 1):
-                pass
+                process.write(jsonl(*(_chatter(number) for number in range(start, start + 100))))
+                while process.hear()["message_id"] != str(start + 99):
+                    pass
             status = Path(f"/proc/{process.process.pid}/status").read_text()
             return int(status.split("VmHWM:")[1].split()[0])
 
     few, many = peak(1_000), peak(11_000)
     # Ten thousand messages more, of half a kilobyte: kept, they would take 5 MB and far more.
     assert many - few < 3_000, "kilobytes"
+
+
+def _chatter(number: int) -> dict[str, Any]:
+    """Conversations of ten messages: talk, an order, and a card in two parts."""
+    texts = (
+        [f"talk {'x' * 500}"] * 6 + ["order no. 20240512000048"] * 2 + ["4111 1111", "1111 1111"]
+    )
+    return {
+        "text": texts[number % 10],
+        "conversation_id": str(number // 10),
+        "message_id": str(number),
+        "timestamp": 1_700_000_000 + number * 10,
+    }
 
 
 # -- masker run: lines
@@ -276,7 +282,7 @@ def test_a_message_id_is_the_line_number_where_none_is_given() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "\x00", "a\x00b", "\ud800", "x\udfff 12", "e\u0301", "😀" * 10, "\u2028", "a\r\nb"],
+    ["", " ", "\x00", "a\x00b", "\ud800", "x\udfff y", "e\u0301", "😀" * 10, "\u2028", "a\r\nb"],
     ids=ascii,
 )
 def test_strange_text_comes_back_as_it_was(text: str) -> None:
@@ -467,17 +473,12 @@ def test_mask_leaves_bytes_that_are_no_text() -> None:
 
 
 def test_mask_gives_decided_text_before_the_input_ends() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "masker", "mask"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with process:
-        process.stdin.write(b"hello, this is a line\n" * 3)
-        process.stdin.flush()
-        assert process.stdout.readline() == b"hello, this is a line\n"
-        process.stdin.close()
-        assert process.wait(PATIENCE) == 0
+    with Piped("mask") as process:
+        process.write(b"hello, this is a line\n" * 3)
+        assert process.readline() == b"hello, this is a line\n"
+        process.write(b"more")
+        assert process.readline() == b"hello, this is a line\n"
+        assert process.end_input() == 0
 
 
 def test_mask_finds_a_number_across_its_chunks() -> None:
