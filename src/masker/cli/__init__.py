@@ -7,6 +7,7 @@ unreadable input, 128 + n ended by signal n.
 
 from __future__ import annotations
 
+import io
 import sys
 
 # What the extra `cli` installs; the library itself needs none of it.
@@ -22,4 +23,8 @@ def main() -> None:
             raise
         sys.stderr.write("masker: the command line is an extra: pip install 'masker[cli]'\n")
         sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows no Chinese still gets its table.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
