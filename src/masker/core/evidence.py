@@ -72,6 +72,13 @@ class Candidate(NamedTuple):
 BEGUN_NAMED = 4
 BEGUN_NEAR = 6
 BEGUN_JOINED = 8
+BEGUN_WITH_DATE = 14
+BEGUN_LONG = 12
+BEGUN_PARTS = 3
+# The one network whose prefix is more than a digit that half of all numbers begin with.
+_UNIONPAY = "62"
+# ISO/IEC 7812-1: no payment network issues under a first digit of 0, 1 or 7; region codes do begin so.
+_NO_NETWORK = "017"
 # A check over so many characters, with a region and a date inside, does not happen by chance.
 STRONG_CHECK = 18
 
@@ -81,7 +88,11 @@ _NATURAL = {
     (8, 8), (8, 8, 3), (6, 6, 3), (6, 4, 5), (6, 8, 3, 1), (6, 4, 2, 2, 4),
 }  # fmt: skip
 _TAIL_DIGITS = 10
-_PHONE = re.compile(r"(?:1?[2-9][0-9]{2}[2-9][0-9]{6}|[0-9]{10}|1[3-9][0-9]{9})")
+_COUNTING = 6
+_DIALLED_GROUPS = (3, 3, 4)
+_WIDE = re.compile(r"\S {2,}(?=\S)")
+_COMMA = re.compile(r",")
+_PHONE = re.compile(r"(?:1?[2-9][0-9]{2}[2-9][0-9]{6}|[0-9]{10}|1[3-9][0-9]{9}|0[0-9]{9,11})")
 _MAX_POSTCODE = 6
 _ADDRESS = re.compile(
     r"\b(?:street|st|avenue|ave?|road|rd|drive|dr|lane|ln|blvd|boulevard|court|ct|suite|apt|unit|zip|postal"
@@ -108,7 +119,7 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
         ):
             continue
         if compiled.pattern.is_full(value) and compiled.check(value):
-            if compiled.checked:
+            if has_check_digit(compiled, value):
                 loosest = gaps.TEXT if is_called or len(value) >= STRONG_CHECK else gaps.LABEL
                 score = 1.0 if is_called else 0.9
             else:
@@ -121,6 +132,16 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
             if joint.loosest <= loosest and not joint.skipped:
                 found.append((compiled, Kind.CALLED, 0.75))
     return found
+
+
+def has_check_digit(compiled: CompiledRule, value: str) -> bool:
+    """Whether this value proves itself: another last character would not do.
+
+    A resident ID of the old form passes its rule's check by its region and date alone.
+    """
+    last = value[-1]
+    other = str((int(last) + 1) % 10) if last.isdigit() else "0"
+    return compiled.checked and not compiled.check(value[:-1] + other)
 
 
 def waits_for_words(joint: Joint, track: Track) -> bool:
@@ -156,7 +177,7 @@ def begun(joint: Joint, track: Track) -> CompiledRule | None:
                 return compiled
             if size >= BEGUN_NEAR and joint.near & bit and not _PHONE.fullmatch(value):
                 return compiled
-            if size >= BEGUN_JOINED and over_messages:
+            if over_messages and _is_unmistakable(joint):
                 return compiled
         elif size >= BEGUN_JOINED and joint.named & bit and loose.can_grow(value):
             if not _PHONE.fullmatch(value):
@@ -164,18 +185,56 @@ def begun(joint: Joint, track: Track) -> CompiledRule | None:
     return None
 
 
+def _is_unmistakable(joint: Joint) -> bool:
+    """Whether parts sent one after the other say by themselves that a number was being given.
+
+    Eight digits under an issuer's prefix, or a region and a birth date: but not where a part
+    is a phone number, or closes an address.
+    """
+    size = len(joint.value)
+    if size < BEGUN_JOINED or (size < BEGUN_WITH_DATE and joint.value[0] in _NO_NETWORK):
+        return False
+    parts: dict[int, str] = {}
+    for piece, at in joint.parts:
+        if joint.value[at : at + len(piece.value)] == piece.value:
+            parts[piece.note] = parts.get(piece.note, "") + piece.value
+    first, last = joint.first, joint.last
+    if (
+        first.index
+        or first.lead > gaps.LABEL
+        or last.tail > gaps.LABEL
+        or any(_PHONE.fullmatch(part) for part in parts.values())
+    ):
+        return False
+    said = list(parts.values())
+    if any(one.startswith(other) for one in said for other in said if one is not other):
+        return False  # The same thing again, corrected.
+    groups = [len(piece.value) for piece, _ in joint.parts]
+    return (
+        joint.value.startswith(_UNIONPAY)
+        or (size >= BEGUN_LONG and len(parts) >= BEGUN_PARTS)
+        or (all(group == 4 for group in groups[:-1]) and groups[-1] <= 4)
+    )
+
+
 def is_plausible(
     joint: Joint, kind: Kind, compiled: CompiledRule, pieces: tuple[Piece, ...], text: str
 ) -> bool:
-    """Whether a candidate within one message is more than some cells of a table or a list."""
+    """Whether a candidate is more than some cells of a table, a list, or an address.
+
+    `pieces` and `text` are those of the message that its last part stands in.
+    """
     parts = joint.parts
-    first, last = parts[0][0], joint.last
+    first, last = joint.first, joint.last
+    sizes = tuple(len(piece.value) for piece, _ in parts)
+    is_called = joint.called & compiled.bit != 0
+    if len(sizes) >= _COUNTING and _is_counting(parts):
+        return False
+    if sizes[1:] == _DIALLED_GROUPS and sizes[0] <= _MAX_POSTCODE and not is_called:
+        return False
     if first.note != last.note:
         return True
-    if len(joint.value) >= STRONG_CHECK and kind is Kind.PROVEN and compiled.checked:
-        return True
-    sizes = tuple(len(piece.value) for piece, _ in parts)
-    starts_block = first.lead > gaps.LINE or first.index == 0
+    starts_block = first.index == 0 or first.lead > gaps.LINE
     digits_behind = 0
     for following in pieces[last.index + 1 :]:
         if following.lead > gaps.LINE:
@@ -183,29 +242,75 @@ def is_plausible(
         digits_behind += len(following.value)
     if kind is Kind.CALLED:
         # Without a check digit only the whole of what the words point at is the number.
-        return starts_block and digits_behind <= _TAIL_DIGITS
-    if len(sizes) > 1 and reads_letters(compiled.rule.pattern) and joint.value.isdigit():
-        # A card in its groups has the shape of many a code of letters and digits.
-        return bool(joint.called & compiled.bit)
-    if len(sizes) == 1:
-        return not _is_dialled(text, first.start, len(joint.value), compiled)
-    if not compiled.checked:
-        return (starts_block and not digits_behind) or _is_natural(sizes)
-    if joint.called & compiled.bit:
+        is_address = not joint.named & compiled.bit and _is_postcode_and_phone(parts, pieces, text)
+        return starts_block and digits_behind <= _TAIL_DIGITS and not is_address
+    has_check = has_check_digit(compiled, joint.value)
+    if has_check and len(joint.value) >= STRONG_CHECK and joint.value[-1] == "X":
         return True
-    if _is_postcode_and_phone(parts, pieces, text) or _is_network_addresses(text, first, last):
-        return False
     if _is_dialled(text, first.start, len(joint.value), compiled):
         return False
+    if len(sizes) == 1:
+        return True
+    if reads_letters(compiled.rule.pattern) and joint.value.isdigit():
+        # A card in its groups has the shape of many a code of letters and digits.
+        return is_called
+    if _is_amount(text, parts) or _is_network_addresses(text, first, last):
+        return False
     natural = _is_natural(sizes)
-    if joint.loosest == gaps.LINE and not natural and (not starts_block or digits_behind):
-        return starts_block and digits_behind <= _TAIL_DIGITS
-    if natural:
+    if not has_check:
+        return (starts_block and not digits_behind) or natural
+    if is_called:
+        return True
+    if _is_postcode_and_phone(parts, pieces, text) or _is_table(text, parts):
+        return False
+    if natural or _has_region_and_date(compiled, joint.value):
         return True
     inner = {piece.gap for piece, _ in parts[1:]}
     starts = starts_block or first.gap not in inner
     ends = digits_behind <= _TAIL_DIGITS or pieces[last.index + 1].gap not in inner
+    if first.gap is not None and not starts_block and len(inner) > 1:
+        # Not from the middle of one group to the middle of another (010-5687,010-5687).
+        starts = False
     return starts and ends
+
+
+def _has_region_and_date(compiled: CompiledRule, value: str) -> bool:
+    """Whether so much of the shape is fixed that a check digit on top is never chance."""
+    # A card's pattern fixes its first six digits at most (ISO/IEC 7812-1, the old IIN).
+    return len(value) >= STRONG_CHECK and not compiled.pattern.is_full(
+        value[:6] + "9" * (len(value) - 10) + value[-4:]
+    )
+
+
+def _is_counting(parts: tuple[tuple[Piece, int], ...]) -> bool:
+    """One, two, three, ...: somebody counts, or numbers a list."""
+    numbers = [int(piece.value) if piece.value.isdigit() else -1 for piece, _ in parts]
+    return all(after - before == 1 for before, after in zip(numbers, numbers[1:], strict=False))
+
+
+def _is_amount(text: str, parts: tuple[tuple[Piece, int], ...]) -> bool:
+    """An amount with its thousands parted: 4,111,111,111.50."""
+    groups = [piece for piece, _ in parts]
+    if len(groups[-1].value) <= 2 and groups[-1].gap == ".":
+        groups = groups[:-1]
+    return (
+        len(groups) > 1
+        and len(groups[0].value) <= 3
+        and all(len(piece.value) == 3 and piece.gap == "," for piece in groups[1:])
+    )
+
+
+def _is_table(text: str, parts: tuple[tuple[Piece, int], ...]) -> bool:
+    """Cells in a row, or over rows: several lines are parted in the same way."""
+    inner = {piece.gap or "" for piece, _ in parts[1:]}
+    if "\n" not in text:
+        return False
+    for column, is_inner in ((_WIDE, any("  " in gap for gap in inner)), (_COMMA, "," in inner)):
+        if is_inner or len(inner) > 1:
+            counts = [n for line in text.splitlines() if (n := len(column.findall(line)))]
+            if len(counts) > 1 and len(set(counts)) < len(counts):
+                return True
+    return False
 
 
 def _is_natural(sizes: tuple[int, ...]) -> bool:

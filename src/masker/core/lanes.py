@@ -268,7 +268,7 @@ class _Step:
             joint = joint._replace(found=True)
         grows = self.track.can_grow(joint.value, joint.called)
         tail = joint.last.tail
-        if tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called):
+        if tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called & self.track.loose):
             if grows or (not matches and evidence.waits_for_words(joint, self.track)):
                 self.keep(joint)
                 return True
@@ -370,25 +370,27 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane) -> None:
             joint.skipped,
             False,
         )
-        if _may_go_on(longer, gap, joint, piece, lane):
+        if _may_go_on(longer, gap, joint, piece, lane, step.track.loose):
             went_on = step.offer(longer)
     if last.note == piece.note:
         if not went_on:
             step.ended.append(joint)
         return
     talk = piece.lead == gaps.TEXT or piece.tail >= gaps.TEXT
-    if joint.called and talk:
+    if joint.called & step.track.loose and talk:
         # Where words call for a number, other digits in the talk between its parts do not end it.
         step.keep(joint if joint.skipped else joint._replace(skipped=True))
     elif not went_on:
         step.ended.append(joint)
 
 
-def _may_go_on(longer: Joint, gap: int, joint: Joint, piece: Piece, lane: Lane) -> bool:
-    if gap >= gaps.TEXT and not longer.called and len(longer.value) < evidence.STRONG_CHECK - 1:
+def _may_go_on(
+    longer: Joint, gap: int, joint: Joint, piece: Piece, lane: Lane, loose: int
+) -> bool:
+    if gap >= gaps.TEXT and not longer.called & loose and len(longer.value) < evidence.STRONG_CHECK - 1:
         return False
     last = joint.last
-    if gap <= gaps.JOINED or longer.called or len(joint.parts) > 1 or last.note == piece.note:
+    if gap <= gaps.JOINED or longer.called & loose or len(joint.parts) > 1 or last.note == piece.note:
         return True
     texts = [note.message.text for note in lane.notes if note.seq == last.note]
     return not (texts and evidence.is_postcode_then_phone(last, piece, texts[0]))

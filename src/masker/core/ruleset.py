@@ -91,7 +91,7 @@ class CompiledRule:
 class Track:
     """The rules that read the same tokens."""
 
-    __slots__ = ("called", "letters", "pattern", "required", "rules")
+    __slots__ = ("called", "letters", "loose", "pattern", "rules")
 
     def __init__(self, rules: Sequence[CompiledRule], *, letters: bool) -> None:
         self.letters = letters
@@ -105,7 +105,8 @@ class Track:
             for found in rules
             if found.rule.context_required or found.loose is not None
         )
-        self.required = sum(found.bit for found in rules if found.rule.context_required)
+        # Rules whose words hold a number together over talk: those that are masked on words alone.
+        self.loose = sum(found.bit for found in rules if found.loose is not None)
 
     def can_grow(self, value: str, called: int) -> bool:
         """Whether any rule, or any that the words call for, could still become a number."""
