@@ -97,6 +97,7 @@ DIGIT_CLASS = character_class(DIGITS)
 HANZI_CLASS = character_class(HANZI)
 LETTER_CLASS = character_class(LETTERS)
 SEPARATOR_CLASS = character_class(_separator_codes()) + _ZERO_WIDTH_MARKS
+_SEPARATOR = re.compile(f"[{SEPARATOR_CLASS}]")
 LINE_CLASS = "\n\r\x0b\x0c\x85\u2028\u2029"
 
 # A lone Hanzi numeral is usually part of a word (一下, 三天, 第一, 周三): these neighbours say so.
@@ -105,4 +106,11 @@ WORD_AFTER_NUMERAL = (
     "段部组組排条條件份种種遍回者人口楼樓层層室房店台台本只支双雙周星礼禮小刻分秒钟鐘角毛折成倍岁歲手套层"
     "则則来來再度例旁方流番概早晚生心线線刀路届屆季级級等环環维維国國"
 )
+# Hanzi that may stand before a lone numeral which is a digit all the same (卡号是六).
+BEFORE_LONE_NUMERAL = "是为為号號码碼位到面边邊段分"
 WORD_BEFORE_NUMERAL = "第周期拜万萬十初唯之统統同单單专專另逐任某每百千几幾上下这這那近约約大小老其划劃惟"
+
+
+def is_separator(char: str) -> bool:
+    """Whether people, or machines, put this between the digits of one number."""
+    return _SEPARATOR.match(char) is not None

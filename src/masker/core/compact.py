@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import regex
+
 from masker.core import characters, gaps
 from masker.core.ruleset import RuleSet
 
@@ -30,6 +32,8 @@ _WORDS = re.compile(f"[{characters.LETTER_CLASS}]*[{characters.DIGIT_CLASS}][{_A
 _GROUP_BETWEEN = re.compile(r"[ -]{1,3}([A-Z]{1,5})[ -]{1,3}")
 _GROUP_BEFORE = re.compile(r"(?<![A-Za-z])([A-Z]{1,5})[ (-]{1,3}$")
 _GROUP_AFTER = re.compile(r"[ (-]{1,3}([A-Z])(?![A-Za-z])")
+_GROUP_SO_FAR = re.compile(r"[ (-]{1,3}(?:[A-Z]{1,5}[ -]{0,3})?")
+_GROUP_OPEN = re.compile(f"(?<![{_ALNUM}])[{characters.LETTER_CLASS}]{{1,34}}[ (-]{{0,3}}\\Z")
 _SENTENCE_END = re.compile(r"[。！？!?\n；;]|\.(?=\s)")
 # Only these stand between a label and the number it names (订单号是：…, order no. is #…).
 _DIRECT = re.compile(
@@ -38,19 +42,23 @@ _DIRECT = re.compile(
 )
 _NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
-# Hanzi that may stand before a lone numeral which is a digit all the same (卡号是六).
-_BEFORE_LONE = "是为為号號码碼位到面边邊段分"
 
 _URL = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://|www\.)[!-~]+"
     r"|(?<![a-z0-9@])(?:[a-z0-9-]+\.)+[a-z]{2,10}(?::[0-9]+)?/[!-~]*",
     re.IGNORECASE,
 )
-_UUID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])", re.I)
-_HASH = re.compile(r"(?<![0-9a-z])(?=[0-9]*[a-z])(?:[0-9a-f]{32,}|(?:[a-z]*[0-9]+[a-z]+){2,}[0-9]*)(?![0-9a-z])",
-                   re.IGNORECASE)  # fmt: skip
-# Shorter words of letters and digits are somebody's spacing, not a hash.
-_HASH_LENGTH = 20
+_UUID_SOURCE = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_UUID = re.compile(rf"(?<![0-9a-f-]){_UUID_SOURCE}(?![0-9a-f-])", re.IGNORECASE)
+_UUID_SO_FAR = regex.compile(_UUID_SOURCE, regex.IGNORECASE)
+_UUID_BEGUN = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}-[0-9a-f-]*\Z", re.IGNORECASE)
+# In a hash, or a machine's id, digits follow on letters that follow on digits.
+_HASH = re.compile(r"(?<![0-9a-z])[a-z]*[0-9]+[a-z]+(?:[0-9]+[a-z]+)*[0-9]+", re.IGNORECASE)
+# A number that was masked before keeps its last four behind its stars.
+_REMNANT = re.compile(
+    rf"(?:\*[{characters.SEPARATOR_CLASS}]*){{4,}}([{characters.DIGIT_CLASS}{characters.HANZI_CLASS}]{{1,4}})"
+    rf"(?![{characters.DIGIT_CLASS}{characters.HANZI_CLASS}])"
+)
 
 
 class Piece(NamedTuple):
@@ -97,11 +105,39 @@ def blocked_spans(text: str) -> list[tuple[int, int]]:
         spans += [match.span() for match in _URL.finditer(text)]
     if "-" in text:
         spans += [match.span() for match in _UUID.finditer(text)]
-    if len(text) >= _HASH_LENGTH:
-        spans += [
-            match.span() for match in _HASH.finditer(text) if len(match.group()) >= _HASH_LENGTH
-        ]
+    for match in _HASH.finditer(text):
+        # Its first run of digits may be a number with letters behind it.
+        letters = next(place for place in range(match.start(), match.end()) if text[place].isdigit())
+        while text[letters].isdigit():
+            letters += 1
+        spans.append((letters, match.end()))
+    if "*" in text:
+        spans += [match.span(1) for match in _REMNANT.finditer(text)]
     return spans
+
+
+def open_identifier(text: str) -> int:
+    """Where a word begins, at the end of a text, that may yet turn out to be a UUID."""
+    word = _UUID_BEGUN.search(text)
+    if word is not None and _UUID_SO_FAR.fullmatch(word.group(), partial=True):
+        return word.start()
+    return len(text)
+
+
+def may_be_group(gap: str) -> bool:
+    """Whether this, behind a run, may turn out a group of capitals within a number."""
+    return _GROUP_SO_FAR.fullmatch(gap) is not None
+
+
+def open_group(text: str) -> int:
+    """Where letters begin, at the end of a text, that may be the start of a code."""
+    match = _GROUP_OPEN.search(text)
+    return match.start() if match is not None else len(text)
+
+
+def sentence_ends(lowered: str, start: int) -> bool:
+    """Whether a sentence ends after `start`: no word behind that speaks for what is before."""
+    return _SENTENCE_END.search(lowered, start) is not None
 
 
 def digit_runs(text: str) -> list[tuple[int, int]]:
@@ -145,7 +181,7 @@ def _is_word(text: str, start: int, end: int) -> bool:
         return True
     if opens or gaps.NOTHING_SAID.fullmatch(before):
         return False
-    return before not in _BEFORE_LONE
+    return before not in characters.BEFORE_LONE_NUMERAL
 
 
 def word_runs(text: str) -> list[tuple[int, int]]:

@@ -90,10 +90,14 @@ _NATURAL = {
 _TAIL_DIGITS = 10
 _COUNTING = 6
 _DIALLED_GROUPS = (3, 3, 4)
+TABLE_BEFORE = 200
 _WIDE = re.compile(r"\S {2,}(?=\S)")
 _COMMA = re.compile(r",")
 _PHONE = re.compile(r"(?:1?[2-9][0-9]{2}[2-9][0-9]{6}|[0-9]{10}|1[3-9][0-9]{9}|0[0-9]{9,11})")
 _MAX_POSTCODE = 6
+# How far an address reaches around its postcode and phone number, in characters.
+ADDRESS_BEFORE = 80
+ADDRESS_AFTER = 40
 _ADDRESS = re.compile(
     r"\b(?:street|st|avenue|ave?|road|rd|drive|dr|lane|ln|blvd|boulevard|court|ct|suite|apt|unit|zip|postal"
     r"|postcode|pin|city|address|live|lives|phone|contact|call|tel|telephone|mobile|cell|ship|deliver\w*)\b"
@@ -303,6 +307,8 @@ def _is_amount(text: str, parts: tuple[tuple[Piece, int], ...]) -> bool:
 def _is_table(text: str, parts: tuple[tuple[Piece, int], ...]) -> bool:
     """Cells in a row, or over rows: several lines are parted in the same way."""
     inner = {piece.gap or "" for piece, _ in parts[1:]}
+    # What comes after is not looked at: a row is known by those before it.
+    text = text[max(0, parts[0][0].start - TABLE_BEFORE) : parts[-1][0].end]
     if "\n" not in text:
         return False
     for column, is_inner in ((_WIDE, any("  " in gap for gap in inner)), (_COMMA, "," in inner)):
@@ -311,6 +317,23 @@ def _is_table(text: str, parts: tuple[tuple[Piece, int], ...]) -> bool:
             if len(counts) > 1 and len(set(counts)) < len(counts):
                 return True
     return False
+
+
+def is_natural_for(candidate: Candidate) -> bool:
+    """Whether the groups of a candidate are those of one number, whatever stands behind it."""
+    return candidate.rule.checked and _is_natural(
+        tuple(len(piece.value) for piece, _ in candidate.parts)
+    )
+
+
+def may_be_address(candidate: Candidate) -> bool:
+    """Whether what stands behind it may show a candidate to be a postcode and a phone number."""
+    values = sorted((piece.value for piece, _ in candidate.parts), key=len)
+    return (
+        len(values) == 2
+        and len(values[0]) <= _MAX_POSTCODE
+        and _PHONE.fullmatch(values[1]) is not None
+    )
 
 
 def _is_natural(sizes: tuple[int, ...]) -> bool:
@@ -339,10 +362,13 @@ def _is_postcode_and_phone(
     if len(short) > _MAX_POSTCODE or not _PHONE.fullmatch(long):
         return False
     first, last = parts[0][0], parts[-1][0]
+    low, high = max(0, first.start - ADDRESS_BEFORE), last.end + ADDRESS_AFTER
     return (
-        _ADDRESS.search(text, 0, first.start) is not None
-        or _ADDRESS.search(text, last.end) is not None
-        or any(piece.index < first.index or piece.index > last.index for piece in pieces)
+        _ADDRESS.search(text[low : first.start]) is not None
+        or _ADDRESS.search(text[last.end : high]) is not None
+        or any(
+            low <= piece.start < first.start or last.end < piece.end <= high for piece in pieces
+        )
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+import regex
+
 from masker.core import characters
 
 # The scale. Two digits a LINE apart may stand on two lines, or in two messages with nothing around
@@ -50,6 +52,7 @@ _LABEL_WORDS = (
 _WORD = "|".join(sorted({re.escape(word) for word in _LABEL_WORDS}, key=lambda w: (-len(w), w)))
 LABEL_SOURCE = rf"(?:[\W_]|[{_LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
 ONLY_LABEL = re.compile(LABEL_SOURCE, re.IGNORECASE)
+_LABEL_SO_FAR = regex.compile(LABEL_SOURCE, regex.IGNORECASE)
 
 
 def between(gap: str) -> int:
@@ -72,3 +75,12 @@ def edge(text: str) -> int:
     if len(text) <= MAX_LABEL and ONLY_LABEL.fullmatch(text):
         return LABEL
     return TEXT
+
+
+def may_still_join(gap: str, *, called: bool) -> bool:
+    """Whether a run that comes later in the text can be joined to the one before this gap."""
+    if ONLY_SEPARATORS.fullmatch(gap):
+        return True
+    if len(gap) > MAX_TEXT or PARTS_CELLS.search(gap):
+        return False
+    return called or _LABEL_SO_FAR.fullmatch(gap, partial=True) is not None

@@ -119,7 +119,7 @@ def receive(
     pieces = tuple(piece for track in read.tracks for piece in track)
     note = Note(seq, message, revision, pieces, fixed)
     if pieces:
-        joints, found, ended = _join(rules, joints, read.tracks, note, lane)
+        joints, found, ended = join(rules, joints, read.tracks, note, lane)
         candidates += found
         candidates += _begun(rules, ended)
     if joints and joints[0].last.note <= seq - window.messages:
@@ -266,8 +266,12 @@ class _Step:
             self.matched.append((joint, candidate))
         if matches:
             joint = joint._replace(found=True)
-        grows = self.track.can_grow(joint.value, joint.called)
+        # Once a check digit proves it, words that would do without one open nothing more.
+        called = 0 if any(kind is Kind.PROVEN for _, kind, _ in matches) else joint.called
         tail = joint.last.tail
+        grows = self.track.can_grow(
+            joint.value, called, checked=tail >= gaps.LABEL or joint.loosest >= gaps.LABEL
+        )
         if tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called & self.track.loose):
             if grows or (not matches and evidence.waits_for_words(joint, self.track)):
                 self.keep(joint)
@@ -277,7 +281,7 @@ class _Step:
         return grows or bool(matches)
 
 
-def _join(
+def join(
     rules: RuleSet,
     joints: tuple[Joint, ...],
     tracks: tuple[tuple[Piece, ...], ...],
@@ -412,7 +416,7 @@ def _stands_alone(
         and first.note == last.note
         and first.lead > gaps.JOINED - (first.index == 0)
         and (last.index + 1 == len(pieces) or pieces[last.index + 1].lead > gaps.JOINED)
-        and not track.can_grow(joint.value, joint.called)
+        and not track.can_grow(joint.value, 0)
     )
 
 

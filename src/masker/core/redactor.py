@@ -70,7 +70,7 @@ class Redactor:
             raise MessageError("delivery is neither 'revise' nor 'hold'")
         self.failures = 0
         self._rules = rules
-        self._search = rules.attention.search
+        self._needs_look = rules.needs_look
         self._window = window
         self._lanes: dict[LaneKey, Lane] = {}
         self._asked: dict[str, _Asked] = {}
@@ -109,7 +109,7 @@ class Redactor:
         subject = message.subject
         lane_key = (message.conversation_id, message.sender) if subject is None else (None, subject)
         lane = self._lanes.get(lane_key)
-        if lane is None and seen is None and self._search(text) is None:
+        if lane is None and seen is None and not self._needs_look(text):
             # Most messages: no digit, no word of a rule, nothing waiting for more.
             out = [
                 MaskedMessage(message.conversation_id, message.message_id, message.sender, text,

@@ -91,7 +91,7 @@ class CompiledRule:
 class Track:
     """The rules that read the same tokens."""
 
-    __slots__ = ("called", "letters", "loose", "pattern", "rules")
+    __slots__ = ("called", "checked", "letters", "loose", "pattern", "rules")
 
     def __init__(self, rules: Sequence[CompiledRule], *, letters: bool) -> None:
         self.letters = letters
@@ -99,6 +99,10 @@ class Track:
         self.pattern = Pattern(
             [found.rule.pattern for found in rules if not found.rule.context_required]
         )
+        self.checked = Pattern(
+            [found.rule.pattern for found in rules
+             if found.checked and not found.rule.context_required]
+        )  # fmt: skip
         # What words open: the rules that need them, and the looser shapes of the others.
         self.called = tuple(
             (found.bit, found.pattern if found.rule.context_required else found.loose)
@@ -108,9 +112,12 @@ class Track:
         # Rules whose words hold a number together over talk: those that are masked on words alone.
         self.loose = sum(found.bit for found in rules if found.loose is not None)
 
-    def can_grow(self, value: str, called: int) -> bool:
-        """Whether any rule, or any that the words call for, could still become a number."""
-        if self.pattern.can_grow(value):
+    def can_grow(self, value: str, called: int, *, checked: bool = False) -> bool:
+        """Whether any rule, or any that the words call for, could still become a number.
+
+        `checked` asks this only of rules with a check digit.
+        """
+        if (self.checked if checked else self.pattern).can_grow(value):
             return True
         if called:
             for bit, pattern in self.called:
@@ -149,7 +156,7 @@ def lower(text: str) -> str:
 class Words:
     """The context words of all rules, found in one pass."""
 
-    __slots__ = ("_pattern", "_table", "firsts")
+    __slots__ = ("_pattern", "_table", "ascii", "hanzi")
 
     def __init__(self, rules: Sequence[tuple[int, Rule]]) -> None:
         table: dict[str, tuple[int, int]] = {}
@@ -161,17 +168,19 @@ class Words:
                 speaks_for, against = table.get(lower(word), (0, 0))
                 table[lower(word)] = (speaks_for, against | bit)
         self._table = table
-        # The longest first: "card number" is one word, not "card".
-        longest_first = sorted(table, key=lambda word: (-len(word), word))
-        self.firsts = "".join(sorted({word[0] for word in table}))
-        source = "|".join(_bounded(word) for word in longest_first) or "(?!)"
-        ahead = f"(?=[{re.escape(self.firsts)}])" if table else ""
-        self._pattern = re.compile(f"{ahead}(?:{source})")
-
-    @property
-    def source(self) -> str:
-        """The expression, over lower-case text."""
-        return self._pattern.pattern
+        hanzi = [word for word in table if not word[0].isascii()]
+        ascii_words = [word for word in table if word[0].isascii()]
+        self._pattern = re.compile(
+            "|".join(
+                source
+                for source in (_any_of(hanzi), f"(?<![a-z])(?:{_any_of(ascii_words)})")
+                if "()" not in source
+            )
+            or "(?!)"
+        )
+        speaking = [word for word, (speaks_for, _) in table.items() if speaks_for]
+        self.hanzi = re.compile(_any_of([w for w in speaking if not w[0].isascii()]))
+        self.ascii = re.compile(rf"\b(?:{_any_of([w for w in speaking if w[0].isascii()])})")
 
     def find(self, lowered: str) -> list[tuple[int, int, int, int]]:
         """Each word found as (start, end, rules it speaks for, rules it speaks against)."""
@@ -185,6 +194,16 @@ class Words:
             found.append((match.start(), match.end(), *entry))
         return found
 
+    def may_follow(self, lowered: str, start: int, within: int) -> bool:
+        """Whether a word can still begin within so many characters of `start`, or be unfinished."""
+        if len(lowered) - start <= within:
+            return True
+        return any(
+            word.startswith(rest) or word + "s" == rest
+            for rest in (lowered[place:] for place in range(start, start + within + 1))
+            for word in self._table
+        )
+
     def masks(self, lowered: str) -> tuple[int, int]:
         """All rules that the text's words speak for, and all that they speak against."""
         speaks_for = against = 0
@@ -194,13 +213,55 @@ class Words:
         return speaks_for, against
 
 
-def _bounded(word: str) -> str:
-    source = re.escape(word)
-    if word[0].isascii() and word[0].isalpha():
-        source = f"(?<![a-z]){source}"
-    if word[-1].isascii() and word[-1].isalpha():
-        source = f"{source}s?(?![a-z])"
-    return source
+def _any_of(words: Sequence[str]) -> str:
+    """One expression for many words, as a tree of their letters: the longest that is there.
+
+    >>> _any_of(["card", "card number", "cvv"])
+    'c(?:ard(?: number(?:s?(?![a-z]))|(?:s?(?![a-z])))|vv(?:s?(?![a-z])))'
+    """
+    if not words:
+        return "(?!)"
+    heads: dict[str, list[str]] = {}
+    for word in words:
+        heads.setdefault(word[0], []).append(word[1:])
+    branches = []
+    for head, rests in sorted(heads.items()):
+        while len(rests) > 1 and len({rest[:1] for rest in rests}) == 1 and rests[0]:
+            if not all(rests):
+                break
+            head, rests = head + rests[0][0], [rest[1:] for rest in rests]
+        if len(rests) == 1:
+            head, rests = head + rests[0], [""]
+        longer = [rest for rest in rests if rest]
+        # A word of ASCII letters ends where no letter follows, but for the s of a plural.
+        last = head[-1]
+        end = "(?:s?(?![a-z]))" if last.isascii() and last.isalpha() else ""
+        branch = re.escape(head).replace("\\ ", " ")
+        if longer and "" in rests:
+            branch += f"(?:{_any_of(longer)}|{end})"
+        elif longer:
+            branch += f"(?:{_any_of(longer)})"
+        else:
+            branch += end
+        branches.append(branch)
+    return branches[0] if len(branches) == 1 else "|".join(branches)
+
+
+_ASCII_DIGIT = re.compile("[0-9]").search
+_ANY_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}]").search
+
+
+def _numerals() -> str:
+    """Hanzi numerals that may be digits: two together, or one that no word explains."""
+    before, after = characters.WORD_BEFORE_NUMERAL, characters.WORD_AFTER_NUMERAL
+    hanzi, gap = characters.HANZI_CLASS, f"[{characters.SEPARATOR_CLASS}]"
+    return (
+        f"[{hanzi}](?:{gap}*[{hanzi}]|(?<![{before}].)[\\W_]*\\Z"
+        f"|(?![{after}])(?<=[\\W_{characters.BEFORE_LONE_NUMERAL}].)|(?![{after}])(?<!..))"
+    )
+
+
+_NUMERALS = re.compile(_numerals(), re.DOTALL).search
 
 
 class RuleSet:
@@ -210,7 +271,7 @@ class RuleSet:
         RuleError: never; rules were checked when they were read.
     """
 
-    __slots__ = ("attention", "called_by_question", "compiled", "keywords", "rules", "text_rules",
+    __slots__ = ("_ascii_word", "_hanzi_word", "compiled", "keywords", "rules", "text_rules",
                  "tracks", "words")  # fmt: skip
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -227,25 +288,27 @@ class RuleSet:
             for group, letters in ((plain, False), (lettered, True))
             if group
         )
-        self.attention = re.compile(self._attention())
+        self._ascii_word = self.words.ascii.search
+        self._hanzi_word = self.words.hanzi.search
 
-    def _attention(self) -> str:
-        """What a text must have for the engine to look at it at all: a digit, a word, a keyword."""
-        before, after = characters.WORD_BEFORE_NUMERAL, characters.WORD_AFTER_NUMERAL
-        hanzi, gap = characters.HANZI_CLASS, f"[{characters.SEPARATOR_CLASS}]*"
-        numeral = (
-            f"[{hanzi}](?:(?<![{before}][{hanzi}]){gap}$|(?<=^.)(?![{after}])|{gap}[{hanzi}]"
-            f"|(?<=[^\\w][{hanzi}])(?![{after}]))"
-        )
-        keywords = [re.escape(word) for word in self.keywords]
-        firsts = self.words.firsts + "".join(word[0] for word in self.keywords)
-        upper = firsts.upper() + firsts
-        words = "|".join([self.words.source, *keywords])
-        return (
-            f"[{characters.DIGIT_CLASS}]|{numeral}|(?=[{re.escape(upper)}])(?i:{words})"
-            if firsts
-            else f"[{characters.DIGIT_CLASS}]|{numeral}"
-        )
+    def needs_look(self, text: str) -> bool:
+        """Whether a text has what the engine must look at: a digit, a word, a keyword.
+
+        Most messages have nothing of the kind, and this is all that is done with them.
+        """
+        if text.isascii():
+            if _ASCII_DIGIT(text) is not None:
+                return True
+            text = text.lower()
+            if self._ascii_word(text) is not None:
+                return True
+        else:
+            if _ANY_DIGIT(text) is not None or _NUMERALS(text) is not None:
+                return True
+            text = lower(text)
+            if self._hanzi_word(text) is not None or self._ascii_word(text) is not None:
+                return True
+        return any(word in text for word in self.keywords)
 
 
 def _scoped(source: str) -> str:
@@ -254,9 +317,8 @@ def _scoped(source: str) -> str:
     if flags is None:
         return f"(?:{source})"
     # The line end closes a comment that a verbose pattern may end with.
-    return f"(?{flags[1]}:{source[flags.end() :]}\n)" if "x" in flags[1] else (
-        f"(?{flags[1]}:{source[flags.end() :]})"
-    )
+    end = "\n)" if "x" in flags[1] else ")"
+    return f"(?{flags[1]}:{source[flags.end() :]}{end}"
 
 
 @lru_cache(maxsize=256)

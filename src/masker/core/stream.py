@@ -1,6 +1,277 @@
-"""stub"""
-from masker.core import detect
+"""One text that comes in chunks, as a language model writes it.
+
+What comes out, put together, is what the whole text would have given. A character
+comes out as soon as no continuation can change how it is masked. It waits
+
+* while its run of digits may still grow, or is part of a joint that may;
+* while words that would call it a number may still come behind it;
+* while the list, table or address that it may belong to is not over;
+* while its word may still become a machine's identifier, or something that a text
+  rule masks.
+
+A number that is proven comes out masked at once, but for the last four, which may
+turn out to be the middle of a longer one.
+"""
+
+from __future__ import annotations
+
+from masker.core import characters, compact, detect, evidence, gaps, lanes
+from masker.core.compact import Piece
+from masker.core.evidence import Candidate, Joint, Kind
+from masker.core.lanes import EMPTY
+from masker.core.messages import Message
+from masker.core.render import Note, run_id
+from masker.core.ruleset import PATTERN_TIMEOUT, RuleSet, Track, lower
+from masker.core.texts import NARROW
+from masker.errors import ClosedError
+
+# What has come out is kept, in characters, for as long as it can bear on what comes.
+_KEPT = 512
+_KEPT_WORD = 4096
+_SPACES = " \t\r\n\u3000"
+
+
 class Stream:
-    def __init__(self, rules): self._r=rules; self._t=''
-    def feed(self, c): self._t+=c; return ''
-    def close(self): return detect.mask(self._r,self._t).text
+    """A redactor for one text in chunks. Made by `Masker.stream`."""
+
+    __slots__ = ("_closed", "_done", "_rules", "_text")
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._text = ""
+        self._done = 0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"Stream({len(self._text) - self._done} characters held)"
+
+    def feed(self, chunk: str) -> str:
+        """Take the next chunk; give what is safe to show now, which may be nothing.
+
+        Raises:
+            ClosedError: the stream is closed.
+        """
+        if self._closed:
+            raise ClosedError("the stream is closed; a new text needs a new stream")
+        self._text += chunk
+        return self._give(first_undecided(self._rules, self._text, self._done))
+
+    def close(self) -> str:
+        """The text is over: give the rest."""
+        if self._closed:
+            return ""
+        self._closed = True
+        return self._give(len(self._text))
+
+    def _give(self, until: int) -> str:
+        if until <= self._done:
+            return ""
+        text = self._text
+        if not self._rules.needs_look(text):
+            piece = text[self._done : until]
+        else:
+            piece = detect.mask(self._rules, text).text[self._done : until]
+        self._done = until
+        self._forget()
+        return piece
+
+    def _forget(self) -> None:
+        """Drop what can no longer matter, at a space so that no word is torn."""
+        spare = self._done - _KEPT
+        if spare < _KEPT:
+            return
+        cut = max(self._text.rfind(space, 0, spare) for space in _SPACES) + 1
+        if not cut and spare > _KEPT_WORD:
+            cut = spare
+        if cut:
+            self._text = self._text[cut:]
+            self._done -= cut
+
+
+def first_undecided(rules: RuleSet, text: str, start: int) -> int:
+    """The first place, from `start` on, whose masking a continuation of the text could change."""
+    places: set[int] = set()
+    size = len(text)
+    until = _open_text_rule(rules, text, start)
+    lowered = lower(text)
+    read = compact.read(rules, text, lowered, note=1, asked=0, heard=0)
+    pieces = tuple(piece for track in read.tracks for piece in track)
+    certain: set[int] = set()
+    if pieces:
+        closed = tuple(
+            tuple(
+                piece if piece.index + 1 < len(track) else piece._replace(tail=gaps.LINE)
+                for piece in track
+                if not _is_open(text, piece)
+            )
+            for track in read.tracks
+        )
+        note = Note(1, Message("", "", "", text), 0, pieces, ())
+        joints, candidates, _ = lanes.join(rules, (), closed, note, EMPTY)
+        for number, track in enumerate(rules.tracks):
+            mine = [joint for joint in joints if joint.first.track == number]
+            places |= _of_joints(track, mine, read.tracks[number], text)
+        places |= _of_words(rules, candidates, closed, text, lowered)
+        certain = _certain(candidates, joints, pieces, text, places)
+    places |= _of_word_end(rules, text)
+    undecided = [place for place in places if place >= start and place not in certain]
+    return min([size, until, *undecided])
+
+
+def _is_open(text: str, piece: Piece) -> bool:
+    """Whether the run ends where the text ends so far, and may be longer."""
+    return piece.end == len(text)
+
+
+def _of_joints(
+    track: Track, joints: list[Joint], pieces: tuple[Piece, ...], text: str
+) -> set[int]:
+    """The characters of joints that what comes next may go on, or a run that is not over."""
+    places: set[int] = set()
+    if not pieces:
+        return places
+    last = pieces[-1]
+    if last.end < len(text):
+        gap = text[last.end :]
+        for joint in joints:
+            if joint.last.index == last.index and (
+                gaps.may_still_join(gap, called=bool(joint.called & track.loose))
+                or (track.letters and compact.may_be_group(gap))
+            ):
+                places |= _characters(joint)
+        return places
+    for joint in [None, *joints]:
+        if joint is None:
+            value, called = last.value, last.weak | last.near
+        elif joint.last.index + 1 == last.index and last.lead != gaps.BROKEN:
+            value, called = joint.value + last.value, joint.called | last.weak | last.near
+        else:
+            continue
+        if track.can_grow(value, called) or track.is_full(value, called) or _opened(track, value):
+            places.update(range(last.start, last.end))
+            if joint is not None:
+                places |= _characters(joint)
+    return places
+
+
+def _opened(track: Track, value: str) -> bool:
+    """Whether words behind it could make this, or what it grows into, a number."""
+    return any(
+        pattern is not None and (pattern.is_full(value) or pattern.can_grow(value))
+        for _, pattern in track.called
+    )
+
+
+def _characters(joint: Joint) -> set[int]:
+    return {
+        place for piece, _ in joint.parts for place in range(piece.start, piece.end)
+    }
+
+
+def _of_words(
+    rules: RuleSet,
+    candidates: tuple[Candidate, ...],
+    closed: tuple[tuple[Piece, ...], ...],
+    text: str,
+    lowered: str,
+) -> set[int]:
+    """The characters of the last run, and those joined to it, that words behind could call for."""
+    places: set[int] = set()
+    for track, pieces in zip(rules.tracks, closed, strict=True):
+        if not pieces or not rules.words.may_follow(lowered, pieces[-1].end, compact.NEAR_AFTER):
+            continue
+        if compact.sentence_ends(lowered, pieces[-1].end):
+            continue
+        value = ""
+        for piece in reversed(pieces):
+            value = piece.value + value
+            if any(
+                pattern is not None and pattern.is_full(value) for _, pattern in track.called
+            ):
+                places.update(range(piece.start, pieces[-1].end))
+            if piece.lead > gaps.LABEL or len(value) > 2 * evidence.STRONG_CHECK:
+                break
+    return places
+
+
+def _certain(
+    candidates: tuple[Candidate, ...],
+    joints: tuple[Joint, ...],
+    pieces: tuple[Piece, ...],
+    text: str,
+    places: set[int],
+) -> set[int]:
+    """The characters that are masked whatever follows; adds what may yet be let go to `places`."""
+    certain: set[int] = set()
+    identifier = compact.open_identifier(text)
+    for candidate in candidates:
+        runs = [piece for piece, _ in candidate.parts]
+        last = runs[-1]
+        mine = {place for piece in runs for place in range(piece.start, piece.end)}
+        behind = text[last.end :]
+        block_open = gaps.ONLY_SEPARATORS.fullmatch(behind) is not None or any(
+            piece.track == last.track and piece.index == last.index + 1 and piece.lead <= gaps.LINE
+            for piece in pieces
+        )
+        crosses = any(
+            run_id(joint.first) != run_id(runs[0])
+            and any(run_id(joint.first) == run_id(piece) for piece in runs[1:])
+            and any(
+                run_id(runs[0]) in {run_id(piece) for piece, _ in other.parts[1:]}
+                for other in candidates
+            )
+            for joint in joints
+        )
+        depends = (
+            last.end > identifier
+            or crosses
+            or candidate.kind is not Kind.PROVEN
+            or (len(runs) > 1 and block_open and not evidence.is_natural_for(candidate))
+            or (len(runs) > 1 and len(behind) < evidence.ADDRESS_AFTER
+                and evidence.may_be_address(candidate))
+        )  # fmt: skip
+        if not depends:
+            hidden = candidate.length - candidate.keep_last
+            for piece, at in candidate.parts:
+                certain.update(range(piece.start, min(piece.end, piece.start + hidden - at)))
+        elif last.end > identifier or crosses or block_open or evidence.may_be_address(candidate):
+            places |= mine
+    return certain
+
+
+def _of_word_end(rules: RuleSet, text: str) -> set[int]:
+    """A lone numeral, or the first letters of a code, at the very end of the text."""
+    size = len(text)
+    places: set[int] = set()
+    bare = size
+    while bare and characters.is_separator(text[bare - 1]) and size - bare < gaps.MAX_SEPARATORS:
+        bare -= 1
+    if bare and (ord(text[bare - 1]) in characters.HANZI or text[bare - 1] in characters.X_FORMS):
+        places.add(bare - 1)
+    for track in rules.tracks:
+        if track.letters:
+            start = compact.open_group(text)
+            value = text[start:].translate(characters.COMPACT)
+            letters = "".join(char for char in value if char.isalpha())
+            if letters and track.can_grow(letters, ~0):
+                places.update(range(start, size))
+    return places
+
+
+def _open_text_rule(rules: RuleSet, text: str, start: int) -> int:
+    """Where something begins that a text rule may mask, once more of it is there."""
+    first = len(text)
+    if not rules.text_rules:
+        return first
+    lowered = lower(text)
+    narrow = lowered if lowered.isascii() else lowered.translate(NARROW)
+    for text_rule in rules.text_rules:
+        try:
+            for match in text_rule.pattern.finditer(narrow, partial=True, timeout=PATTERN_TIMEOUT):
+                if match.partial or match.end() == len(text):
+                    first = min(first, match.start())
+                    break
+        except TimeoutError:
+            return start
+    return first
+

@@ -10,7 +10,7 @@ from masker.core.messages import Finding
 from masker.core.ruleset import PATTERN_TIMEOUT, RuleSet, TextRule
 
 # Full-width ASCII to ASCII, one character for one: ｐａｓｓｗｏｒｄ：… is read as password:…
-_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SCORE = 0.8
 
 
@@ -18,7 +18,7 @@ def text_spans(rules: RuleSet, text: str, lowered: str) -> tuple[Span, ...]:
     """What the text rules find in a text, in its order."""
     if not rules.text_rules:
         return ()
-    narrow = lowered if lowered.isascii() else lowered.translate(_NARROW)
+    narrow = lowered if lowered.isascii() else lowered.translate(NARROW)
     spans: list[Span] = []
     for text_rule in rules.text_rules:
         if any(word in narrow for word in text_rule.rule.keywords):
