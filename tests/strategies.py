@@ -13,6 +13,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import strategies as st
 from stdnum import luhn
@@ -188,16 +189,16 @@ def scripts() -> st.SearchStrategy[str]:
     return st.sampled_from(SCRIPT_NAMES)
 
 
-SEPARATORS = (
-    [" ", "-", ".", "/", ",", "_", "\u00b7", "\u2022", "\u30fb"]
+SEPARATORS = list(
+    " -./,_\u00b7\u2022\u30fb"
     # spaces: no-break, en, em, thin, hair, figure, narrow no-break, ideographic
-    + list("\u00a0\u2002\u2003\u2009\u200a\u2007\u202f\u3000")
+    "\u00a0\u2002\u2003\u2009\u200a\u2007\u202f\u3000"
     # zero width: space, non-joiner, joiner, word joiner, byte order mark, soft hyphen
-    + list("\u200b\u200c\u200d\u2060\ufeff\u00ad")
+    "\u200b\u200c\u200d\u2060\ufeff\u00ad"
     # dashes: hyphen, no-break hyphen, figure, en, em, bar, minus, full width
-    + list("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d")
+    "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d"
     # the full-width stop, solidus and comma
-    + list("\uff0e\uff0f\uff0c")
+    "\uff0e\uff0f\uff0c"
 )
 
 
@@ -456,6 +457,10 @@ class Scene:
             for s in self.sent
         ]
         return "\n".join([f"Scene of {self.numbers}:", *lines])
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Hypothesis would print every field of every message."""
+        printer.text(repr(self))
 
 
 @dataclass(slots=True)
