@@ -37,7 +37,7 @@ _GROUP_OPEN = re.compile(f"(?<![{_ALNUM}])[{characters.LETTER_CLASS}]{{1,34}}[ (
 _SENTENCE_END = re.compile(r"[。！？!?\n；;]|\.(?=\s)")
 # Only these stand between a label and the number it names (订单号是：…, order no. is #…).
 _DIRECT = re.compile(
-    r"(?:[\W_]|号|號|码|碼|编号|数字|是|为|為|的|nos?(?![a-z])|numbers?|num(?![a-z])|id(?![a-z])|ids(?![a-z])"
+    r"(?:(?![。！？!?\n；;])[\W_]|号|號|码|碼|编号|数字|是|为|為|的|nos?(?![a-z])|numbers?|num(?![a-z])|id(?![a-z])|ids(?![a-z])"
     r"|is(?![a-z])|was(?![a-z])|are(?![a-z])|codes?(?![a-z])){0,12}"
 )
 _NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
@@ -86,7 +86,10 @@ class Piece(NamedTuple):
     weak: int
     """Rules whose words stand somewhere near."""
     denied: int
-    """Rules that a label right before it speaks against."""
+    """Rules that a label right before it speaks against: no number of theirs begins here."""
+    refused: int
+    """Those whose number does not go on here either. 后四位 ("last four") denies a whole card,
+    and yet is what one says before the rest of one; 订单号 (order number) refuses it."""
 
 
 class Reading(NamedTuple):
@@ -140,6 +143,18 @@ def sentence_ends(lowered: str, start: int) -> bool:
     return _SENTENCE_END.search(lowered, start) is not None
 
 
+# A count or an ordinal inside a label is no part of a number: 前4位, 第1段, first 4:, part 2 is.
+_COUNT = re.compile(
+    rf"(?:[前后後中间間尾首末]\s?([{characters.DIGIT_CLASS}]{{1,2}})\s?(?=[位段部组組个個节截串码碼])"
+    rf"|第\s?([{characters.DIGIT_CLASS}]{{1,2}})(?![{characters.DIGIT_CLASS}])"
+    r"|\b(?:first|next|last|final|other|middle|remaining|part|segment|group|block|chunk)\s([0-9]{1,2})"
+    r"(?=\s?(?:digits?|numbers?|ones|figures?|nums?|chars?|characters?|:|：|=|is\b|are\b)))",
+    re.IGNORECASE,
+)
+_HAS_COUNT = re.compile(r"[前后後中间間尾首末第]|\b(?:first|next|last|final|other|middle|remaining|part"
+                        r"|segment|group|block|chunk)\s[0-9]", re.IGNORECASE)  # fmt: skip
+
+
 def digit_runs(text: str) -> list[tuple[int, int]]:
     """The runs of digits of one script; lone Hanzi numerals only where they are not words.
 
@@ -147,6 +162,9 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
     [(5, 9), (10, 12)]
     """
     found = [match.span() for match in _DIGITS.finditer(text)]
+    if _HAS_COUNT.search(text) is not None:
+        counts = {match.span(match.lastindex or 0) for match in _COUNT.finditer(text)}
+        found = [span for span in found if span not in counts]
     if text.isascii() and "x" not in text and "X" not in text:
         return found
     runs: list[tuple[int, int]] = []
@@ -259,6 +277,7 @@ def _pieces(
             if not any(low <= start < high and not _named(rules, words, start) for low, high in blocked)
         ]
     pieces: list[Piece] = []
+    starred = "*" in text
     previous_end = 0
     last = len(runs) - 1
     lead = gaps.edge(text[: runs[0][0]]) if runs else gaps.LINE
@@ -270,10 +289,17 @@ def _pieces(
             tail = gaps.between(text[end : runs[index + 1][0]])
         else:
             tail = gaps.edge(text[end:])
-        named = near = weak = denied = 0
+        named = near = weak = denied = refused = 0
         if words:
             following = runs[index + 1][0] if index < last else len(text)
-            named, near, weak, denied = _said(words, lowered, start, end, previous_end, following)
+            if starred:
+                # Stars are the digits they were: words reach as far as they did before.
+                star = text.find("*", end, following)
+                following = star if star >= 0 else following
+                previous_end = max(previous_end, text.rfind("*", 0, start) + 1)
+            named, near, weak, denied, refused = _said(
+                words, lowered, start, end, previous_end, following
+            )
         if heard or asked:
             weak |= (heard | asked) & ~denied
             if asked and lead <= gaps.LABEL:
@@ -281,7 +307,7 @@ def _pieces(
                 named |= asked & ~denied
         pieces.append(
             Piece(note, track, index, text[start:end].translate(characters.COMPACT), start, end,
-                  gap if lead == gaps.JOINED and index else None, lead, tail, named, near, weak, denied)
+                  gap if lead == gaps.JOINED and index else None, lead, tail, named, near, weak, denied, refused)
         )  # fmt: skip
         previous_end, lead = end, tail
     return tuple(pieces)
@@ -299,9 +325,9 @@ def _said(
     end: int,
     previous_end: int,
     following: int,
-) -> tuple[int, int, int, int]:
-    """What its text's words say of the run at `start:end`: (named, near, weak, denied)."""
-    named = near = weak = denied = 0
+) -> tuple[int, int, int, int, int]:
+    """What its text's words say of the run: (named, near, weak, denied, refused)."""
+    named = near = weak = denied = refused = 0
     nearest = -1
     for word_start, word_end, yes, no in words:
         if word_end <= start:
@@ -316,9 +342,11 @@ def _said(
                     near |= yes
             # The nearest word is the label: 订单号 denies a card, unless 卡号 stands closer.
             if distance <= NEAR_BEFORE:
-                named = denied = 0
+                named = denied = refused = 0
                 if _DIRECT.fullmatch(lowered, word_end, start):
                     named, denied = yes, no
+                    if no and not gaps.ONLY_LABEL.fullmatch(lowered, word_start, word_end):
+                        refused = no
         elif yes and word_start >= end and word_end <= following:
             if (
                 word_start - end <= NEAR_AFTER
@@ -326,4 +354,4 @@ def _said(
             ):
                 near |= yes
                 weak |= yes
-    return named & ~denied, near & ~denied, weak & ~denied, denied
+    return named & ~denied, near & ~denied, weak & ~denied, denied, refused

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from masker.core import lanes
+from masker.core import lanes, masking
 from masker.core.lanes import EMPTY, Window
 from masker.core.messages import Masked, MaskedMessage, Message
 from masker.core.ruleset import RuleSet
+from masker.errors import MessageError
 
 _WINDOW = Window()
 
 
 def mask(rules: RuleSet, text: str) -> Masked:
-    """The text with every number in it masked, and where they are."""
-    if not rules.needs_look(text):
-        return Masked(text)
-    masked = whole(rules, text)
+    """The text with every number in it masked, and where they are.
+
+    Raises:
+        MessageError: the text is not a `str`.
+    """
+    if not isinstance(text, str):
+        raise MessageError("text is not a str")
+    try:
+        if not rules.needs_look(text):
+            return Masked(text)
+        masked = whole(rules, text)
+    except Exception:
+        # Whatever broke, the text does not get out, nor does any detail of it.
+        return Masked(masking.blank(text))
     return Masked(masked.text, masked.findings)
 
 

@@ -68,8 +68,9 @@ class Candidate(NamedTuple):
         return max(piece.note for piece, _ in self.parts)
 
 
-# ISO/IEC 7812-1 and GB 11643: below this many digits a beginning says nothing of a card or an ID.
-BEGUN_NAMED = 4
+# Below this many digits a beginning is not kept hidden: four may be shown of any number, and the four
+# that a masked number shows must not be masked again.
+BEGUN_NAMED = 5
 BEGUN_NEAR = 6
 BEGUN_JOINED = 8
 BEGUN_WITH_DATE = 14
@@ -89,19 +90,25 @@ _NATURAL = {
 }  # fmt: skip
 _TAIL_DIGITS = 10
 _COUNTING = 6
-_DIALLED_GROUPS = (3, 3, 4)
+# A ZIP code, and a phone number as it is dialled in groups: no network writes a card so.
+_ZIP_AND_DIALLED = (5, 3, 3, 4)
 TABLE_BEFORE = 200
 _WIDE = re.compile(r"\S {2,}(?=\S)")
 _COMMA = re.compile(r",")
-_PHONE = re.compile(r"(?:1?[2-9][0-9]{2}[2-9][0-9]{6}|[0-9]{10}|1[3-9][0-9]{9}|0[0-9]{9,11})")
-_MAX_POSTCODE = 6
+# What a whole message or group of a phone number looks like: North American, Chinese, or just ten.
+_PHONE = re.compile(r"1?[2-9][0-9]{2}[2-9][0-9]{6}|[0-9]{10}|1[3-9][0-9]{9}|0[0-9]{9,11}")
+# A ZIP code and a North American number; a Chinese or Indian postcode and a mobile number.
+_POSTCODE_AND_PHONE = re.compile(
+    r"[0-9]{5,6} (?:1?[2-9][0-9]{2}[2-9][0-9]{6})|[1-9][0-9]{5} (?:1[3-9][0-9]{9}|[6-9][0-9]{9})"
+)
+ZIP_DIGITS = 5
 # How far an address reaches around its postcode and phone number, in characters.
 ADDRESS_BEFORE = 80
 ADDRESS_AFTER = 40
 _ADDRESS = re.compile(
-    r"\b(?:street|st|avenue|ave?|road|rd|drive|dr|lane|ln|blvd|boulevard|court|ct|suite|apt|unit|zip|postal"
-    r"|postcode|pin|city|address|live|lives|phone|contact|call|tel|telephone|mobile|cell|ship|deliver\w*)\b"
-    r"|\b[A-Z]{2}\W{1,3}$|电话|手机|邮编|地址|住|路|街|区|市|省|联系",
+    r"\b(?:street|st|avenue|ave|road|rd|drive|lane|ln|blvd|boulevard|court|suite|apt|unit|zip|zipcode|postal"
+    r"|postcode|pin ?code|address|phone|contact|telephone|mobile|cell|nagar)\b"
+    r"|(?-i:\b[A-Z]{2})\W{1,3}$|电话|電話|手机|手機|邮编|郵編|地址|联系|聯繫|收件|寄到|送到",
     re.IGNORECASE,
 )
 _QUAD = re.compile(r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
@@ -181,7 +188,7 @@ def begun(joint: Joint, track: Track) -> CompiledRule | None:
                 return compiled
             if size >= BEGUN_NEAR and joint.near & bit and not _PHONE.fullmatch(value):
                 return compiled
-            if over_messages and _is_unmistakable(joint):
+            if over_messages and _is_unmistakable(joint, compiled):
                 return compiled
         elif size >= BEGUN_JOINED and joint.named & bit and loose.can_grow(value):
             if not _PHONE.fullmatch(value):
@@ -189,7 +196,7 @@ def begun(joint: Joint, track: Track) -> CompiledRule | None:
     return None
 
 
-def _is_unmistakable(joint: Joint) -> bool:
+def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
     """Whether parts sent one after the other say by themselves that a number was being given.
 
     Eight digits under an issuer's prefix, or a region and a birth date: but not where a part
@@ -216,6 +223,7 @@ def _is_unmistakable(joint: Joint) -> bool:
     groups = [len(piece.value) for piece, _ in joint.parts]
     return (
         joint.value.startswith(_UNIONPAY)
+        or (size >= BEGUN_WITH_DATE and _fixes_a_date(compiled, joint.value))
         or (size >= BEGUN_LONG and len(parts) >= BEGUN_PARTS)
         or (all(group == 4 for group in groups[:-1]) and groups[-1] <= 4)
     )
@@ -234,10 +242,10 @@ def is_plausible(
     is_called = joint.called & compiled.bit != 0
     if len(sizes) >= _COUNTING and _is_counting(parts):
         return False
-    if sizes[1:] == _DIALLED_GROUPS and sizes[0] <= _MAX_POSTCODE and not is_called:
+    if sizes == _ZIP_AND_DIALLED and not is_called:
         return False
     if first.note != last.note:
-        return True
+        return is_called or not _has_network_address(parts)
     starts_block = first.index == 0 or first.lead > gaps.LINE
     digits_behind = 0
     for following in pieces[last.index + 1 :]:
@@ -276,6 +284,11 @@ def is_plausible(
         # Not from the middle of one group to the middle of another (010-5687,010-5687).
         starts = False
     return starts and ends
+
+
+def _fixes_a_date(compiled: CompiledRule, value: str) -> bool:
+    """Whether the shape asks more of what it has so far than an issuer's six digits."""
+    return not compiled.pattern.can_grow(value[:6] + "9" * (len(value) - 6))
 
 
 def _has_region_and_date(compiled: CompiledRule, value: str) -> bool:
@@ -328,11 +341,8 @@ def is_natural_for(candidate: Candidate) -> bool:
 
 def may_be_address(candidate: Candidate) -> bool:
     """Whether what stands behind it may show a candidate to be a postcode and a phone number."""
-    values = sorted((piece.value for piece, _ in candidate.parts), key=len)
-    return (
-        len(values) == 2
-        and len(values[0]) <= _MAX_POSTCODE
-        and _PHONE.fullmatch(values[1]) is not None
+    return len(candidate.parts) == 2 and _are_postcode_and_phone(
+        candidate.parts[0][0].value, candidate.parts[1][0].value
     )
 
 
@@ -353,13 +363,7 @@ def _is_postcode_and_phone(
     parts: tuple[tuple[Piece, int], ...], pieces: tuple[Piece, ...], text: str
 ) -> bool:
     """A postcode beside a phone number, at the end or start of an address."""
-    values = [piece.value for piece, _ in parts]
-    if len(values) == 4 and [len(value) for value in values[1:]] == [3, 3, 4]:
-        values = [values[0], "".join(values[1:])]
-    if len(values) != 2:
-        return False
-    short, long = sorted(values, key=len)
-    if len(short) > _MAX_POSTCODE or not _PHONE.fullmatch(long):
+    if len(parts) != 2 or not _are_postcode_and_phone(parts[0][0].value, parts[1][0].value):
         return False
     first, last = parts[0][0], parts[-1][0]
     low, high = max(0, first.start - ADDRESS_BEFORE), last.end + ADDRESS_AFTER
@@ -372,6 +376,23 @@ def _is_postcode_and_phone(
     )
 
 
+def _are_postcode_and_phone(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return _POSTCODE_AND_PHONE.fullmatch(f"{short} {long}") is not None
+
+
+def _has_network_address(parts: tuple[tuple[Piece, int], ...]) -> bool:
+    """Whether one of two messages is an IP address, and nothing else."""
+    notes: dict[int, list[Piece]] = {}
+    for piece, _ in parts:
+        notes.setdefault(piece.note, []).append(piece)
+    return len(notes) == 2 and any(
+        _QUAD.fullmatch(".".join(piece.value for piece in pieces))
+        and all(piece.gap == "." for piece in pieces[1:])
+        for pieces in notes.values()
+    )
+
+
 def _is_network_addresses(text: str, first: Piece, last: Piece) -> bool:
     """Dotted quads, one or several, with at most a port behind them."""
     quads = [match.end() - match.start() for match in _QUAD.finditer(text, first.start, last.end)]
@@ -380,8 +401,6 @@ def _is_network_addresses(text: str, first: Piece, last: Piece) -> bool:
 
 def is_postcode_then_phone(before: Piece, after: Piece, text: str) -> bool:
     """An address whose postcode ends a message, and a phone number that starts the next."""
-    return (
-        len(before.value) <= _MAX_POSTCODE
-        and _PHONE.fullmatch(after.value) is not None
-        and (before.index > 0 or _ADDRESS.search(text, 0, before.start) is not None)
+    return _are_postcode_and_phone(before.value, after.value) and (
+        before.index > 0 or _ADDRESS.search(text, 0, before.start) is not None
     )

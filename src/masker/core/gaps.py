@@ -47,10 +47,11 @@ _LABEL_WORDS = (
     "eight nine ten to come comes go goes please pls plz thanks thank you sorry wait sec second moment hold "
     "on got it as for from in at all set and's oh ah hi hello hey dear sir madam maam ma'am done only just "
     "still left back tail head middle say says said read reads reading out dash space dot full complete "
-    "what whats what's next's up"
+    "what whats what's next's up ones one's figure figures bunch chunk chunks block blocks set row rows lot "
+    "segment segments"
 ).split()
 _WORD = "|".join(sorted({re.escape(word) for word in _LABEL_WORDS}, key=lambda w: (-len(w), w)))
-LABEL_SOURCE = rf"(?:[\W_]|[{_LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
+LABEL_SOURCE = rf"(?:[\W_0-9]|[{_LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
 ONLY_LABEL = re.compile(LABEL_SOURCE, re.IGNORECASE)
 _LABEL_SO_FAR = regex.compile(LABEL_SOURCE, regex.IGNORECASE)
 

@@ -298,12 +298,13 @@ def join(
         if not pieces:
             alive += open_joints
             continue
+        talk = pieces[0].lead == gaps.TEXT or pieces[-1].tail >= gaps.TEXT
         resent, again = _sent_again(open_joints, lane, pieces)
         found += again
         for piece in pieces:
             step = _Step(track)
             for joint in open_joints:
-                _extend(step, joint, piece, lane)
+                _extend(step, joint, piece, lane, talk)
             step.offer(_start(piece))
             open_joints = list(step.after.values())
             ended += step.ended
@@ -350,12 +351,11 @@ def _start(piece: Piece) -> Joint:
                  piece.near, piece.named, piece.denied, False, False)  # fmt: skip
 
 
-def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane) -> None:
+def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> None:
     """One joint and one more run: it goes on, stands aside for it, or has ended."""
     last = joint.last
     if last.note == piece.note:
         gap = piece.lead if piece.index == last.index + 1 else gaps.BROKEN
-        # Two halves of a table's row are never one number, whatever stands behind them.
     elif piece.index and not joint.skipped:
         gap = gaps.BROKEN
     else:
@@ -370,7 +370,7 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane) -> None:
             joint.called | piece.weak | piece.near,
             joint.near | piece.near,
             joint.named | piece.named,
-            joint.denied | (piece.denied if gap > gaps.JOINED else 0),
+            joint.denied | (piece.refused if gap > gaps.JOINED else 0),
             joint.skipped,
             False,
         )
@@ -380,7 +380,6 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane) -> None:
         if not went_on:
             step.ended.append(joint)
         return
-    talk = piece.lead == gaps.TEXT or piece.tail >= gaps.TEXT
     if joint.called & step.track.loose and talk:
         # Where words call for a number, other digits in the talk between its parts do not end it.
         step.keep(joint if joint.skipped else joint._replace(skipped=True))

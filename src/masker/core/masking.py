@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from masker.core.messages import Finding
 
 FILL = "*"
+_READABLE = re.compile(r"[^\W_]")
 
 
 class Span(NamedTuple):
@@ -38,3 +40,12 @@ def readable(text: str, span: Span) -> list[int]:
     """
     places = [place for place in range(span.start, span.end) if text[place].isalnum()]
     return places[: len(places) - span.keep_last] if span.keep_last else places
+
+
+def blank(text: str) -> str:
+    """The text with nothing left to read: for when something broke.
+
+    >>> blank("card 41, 一二")
+    '**** **, **'
+    """
+    return _READABLE.sub(FILL, text)

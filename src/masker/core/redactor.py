@@ -34,7 +34,6 @@ _ASKS = re.compile(
     r"[?？]|\b(?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share|verify"
     r"|supply|state|read)\b|请|請|提供|告诉|告訴|发一下|发送|输入|輸入|填写|报一下|多少|什么|什麼|吗|嗎|核对|核实|需要|麻烦"
 )
-_READABLE = re.compile(r"[^\W_]")
 
 
 class _Asked(NamedTuple):
@@ -68,6 +67,8 @@ class Redactor:
     def __init__(self, rules: RuleSet, *, delivery: Delivery, window: Window) -> None:
         if delivery not in ("revise", "hold"):
             raise MessageError("delivery is neither 'revise' nor 'hold'")
+        if window.messages < 1 or not window.seconds > 0:
+            raise MessageError("a window is at least one message, and longer than no time")
         self.failures = 0
         self._rules = rules
         self._needs_look = rules.needs_look
@@ -96,6 +97,8 @@ class Redactor:
         """
         text = message.text
         key = (message.conversation_id, message.message_id)
+        if not isinstance(text, str):
+            raise MessageError("text is not a str")
         if message.timestamp is not None and message.timestamp.tzinfo is None:
             raise MessageError("timestamp has no time zone; a message's time is an aware datetime")
         remembered = self._remembered
@@ -363,6 +366,6 @@ def _blank(message: Message, revision: int) -> MaskedMessage:
     """A message of which nothing may be read."""
     return MaskedMessage(
         message.conversation_id, message.message_id, message.sender,
-        _READABLE.sub(masking.FILL, message.text), message.timestamp, message.channel,
+        masking.blank(message.text), message.timestamp, message.channel,
         message.subject, message.extra, revision, True,
     )  # fmt: skip

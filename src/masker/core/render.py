@@ -12,6 +12,8 @@ from masker.core.masking import Span
 from masker.core.messages import Finding, MaskedMessage, Message
 
 RunId = tuple[int, int, int]
+# The least digits of a number that people call a card or an ID.
+WHOLE = 15
 
 
 class Note(NamedTuple):
@@ -97,30 +99,32 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
     A number inside another is part of it. Of two that cross, both stand (no reading may show
     what another hides), unless the later one's rest is itself explained: four cards in a row
     hold others by chance, that begin in one card and end in the next. Where a check digit
-    proves a reading, words alone do not make another of the same runs.
+    proves a reading, words alone make no other that begins within it.
     """
     if len(candidates) == 1:
         return list(candidates)
-    standing: list[Candidate] = []
-    claimed: set[RunId] = set()
-    for kind in Kind:
-        same_kind = [found for found in candidates if found.kind is kind]
-        if not same_kind:
-            continue
-        if kind is Kind.PROVEN:
-            kept = _uncrossed(_outermost(same_kind))
-        else:
-            kept = [
-                found
-                for found in same_kind
-                if not any(run_id(piece) in claimed for piece, _ in found.parts)
-            ]
-            if kind is Kind.CALLED:
-                kept = _outermost(kept)
-        standing += kept
-        for found in kept:
-            claimed.update(run_id(piece) for piece, _ in found.parts)
-    return standing
+    proven = _uncrossed(_outermost([found for found in candidates if found.kind is Kind.PROVEN]))
+    cards = [_runs(found) for found in proven if found.length >= WHOLE]
+    called = _outermost(
+        [
+            found
+            for found in candidates
+            if found.kind is Kind.CALLED
+            # What begins in a proven number is that number, with an expiry date behind it.
+            and not any(run_id(found.parts[0][0]) in runs for runs in cards)
+        ]
+    )
+    standing = proven + called
+    claimed = {run for found in standing for run in _runs(found)}
+    return standing + [
+        found
+        for found in candidates
+        if found.kind is Kind.BEGUN and claimed.isdisjoint(_runs(found))
+    ]
+
+
+def _runs(candidate: Candidate) -> set[RunId]:
+    return {run_id(piece) for piece, _ in candidate.parts}
 
 
 def _outermost(candidates: list[Candidate]) -> list[Candidate]:

@@ -15,6 +15,7 @@ of these" is one integer.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,9 +30,7 @@ from masker.core.rules import Rule, compile_pattern
 MAX_VALUE = 64
 # What one question to a pattern may take, in seconds; after that the answer is "mask it".
 PATTERN_TIMEOUT = 0.25
-# Watching the clock costs more than most matches do: only what can repeat within a repeat is watched.
 _FLAGS = re.compile(r"\s*\(\?([a-zA-Z]+)\)")
-_CAN_EXPLODE = re.compile(r"[*+]|\{\d*,\}|\)\{")
 
 
 class Pattern:
@@ -39,11 +38,11 @@ class Pattern:
 
     __slots__ = ("_full", "_growing", "_source", "_timeout")
 
-    def __init__(self, sources: Sequence[str]) -> None:
+    def __init__(self, sources: Sequence[str], *, watched: bool) -> None:
         self._source = "|".join(_scoped(source) for source in sources) or "(?!)"
         self._full = regex.compile(self._source)
         self._growing: list[regex.Pattern[str] | None] = [None] * (MAX_VALUE + 1)
-        self._timeout = PATTERN_TIMEOUT if _CAN_EXPLODE.search(self._source) else None
+        self._timeout = PATTERN_TIMEOUT if watched else None
 
     def is_full(self, value: str) -> bool:
         """Whether this is a whole number by its shape."""
@@ -71,6 +70,18 @@ class Pattern:
             return True
 
 
+def _guarded(check: Callable[[str], bool]) -> Callable[[str], bool]:
+    """A check that breaks says yes: what cannot be looked at is masked."""
+
+    def guarded(value: str) -> bool:
+        try:
+            return check(value)
+        except Exception:
+            return True
+
+    return guarded
+
+
 def _always(_value: str) -> bool:
     return True
 
@@ -93,15 +104,19 @@ class Track:
 
     __slots__ = ("called", "checked", "letters", "loose", "pattern", "rules")
 
-    def __init__(self, rules: Sequence[CompiledRule], *, letters: bool) -> None:
+    def __init__(
+        self, rules: Sequence[CompiledRule], *, letters: bool, watched: bool
+    ) -> None:
         self.letters = letters
         self.rules = tuple(rules)
         self.pattern = Pattern(
-            [found.rule.pattern for found in rules if not found.rule.context_required]
+            [found.rule.pattern for found in rules if not found.rule.context_required],
+            watched=watched,
         )
         self.checked = Pattern(
             [found.rule.pattern for found in rules
-             if found.checked and not found.rule.context_required]
+             if found.checked and not found.rule.context_required],
+            watched=watched,
         )  # fmt: skip
         # What words open: the rules that need them, and the looser shapes of the others.
         self.called = tuple(
@@ -179,8 +194,9 @@ class Words:
             or "(?!)"
         )
         speaking = [word for word, (speaks_for, _) in table.items() if speaks_for]
-        self.hanzi = re.compile(_any_of([w for w in speaking if not w[0].isascii()]))
-        self.ascii = re.compile(rf"\b(?:{_any_of([w for w in speaking if w[0].isascii()])})")
+        self.hanzi = re.compile(_led(_any_of([w for w in speaking if not w[0].isascii()]), speaking))
+        ascii_speaking = [word for word in speaking if word[0].isascii()]
+        self.ascii = re.compile(rf"(?<![a-z]){_led(_any_of(ascii_speaking), ascii_speaking)}")
 
     def find(self, lowered: str) -> list[tuple[int, int, int, int]]:
         """Each word found as (start, end, rules it speaks for, rules it speaks against)."""
@@ -211,6 +227,12 @@ class Words:
             speaks_for |= yes
             against |= no
         return speaks_for, against
+
+
+def _led(source: str, words: Sequence[str]) -> str:
+    """The expression behind a look at the first letter, which is all that most places need."""
+    firsts = "".join(sorted({word[0] for word in words}))
+    return f"(?=[{re.escape(firsts)}])(?:{source})" if firsts else source
 
 
 def _any_of(words: Sequence[str]) -> str:
@@ -247,7 +269,16 @@ def _any_of(words: Sequence[str]) -> str:
     return branches[0] if len(branches) == 1 else "|".join(branches)
 
 
+_BASIC_PLANE = 0xFFFF
 _ASCII_DIGIT = re.compile("[0-9]").search
+_ASCII_LETTER = re.compile("[a-z]").search
+_MAYBE_DIGIT = re.compile(
+    "["
+    + characters.character_class(
+        code for code in (*characters.DIGITS, *characters.HANZI) if code <= _BASIC_PLANE
+    )
+    + f"{chr(_BASIC_PLANE + 1)}-{chr(sys.maxunicode)}]"
+).search
 _ANY_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}]").search
 
 
@@ -267,6 +298,9 @@ _NUMERALS = re.compile(_numerals(), re.DOTALL).search
 class RuleSet:
     """All active rules of a `Masker`, compiled.
 
+    `watched` patterns are given up on after a time, and what they looked at is masked; the
+    bundled ones are known to be quick, and watching costs more than most matches do.
+
     Raises:
         RuleError: never; rules were checked when they were read.
     """
@@ -274,17 +308,17 @@ class RuleSet:
     __slots__ = ("_ascii_word", "_hanzi_word", "compiled", "keywords", "rules", "text_rules",
                  "tracks", "words")  # fmt: skip
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], *, watched: bool = True) -> None:
         self.rules = tuple(rules)
         numbered = [(1 << place, rule) for place, rule in enumerate(self.rules)]
         self.words = Words(numbered)
-        self.compiled = tuple(_compile(bit, rule) for bit, rule in numbered if rule.view == "number")
+        self.compiled = tuple(_compile(bit, rule, watched) for bit, rule in numbered if rule.view == "number")
         self.text_rules = tuple(_compile_text(rule) for rule in self.rules if rule.view == "text")
         self.keywords = tuple({word.lower() for found in self.text_rules for word in found.rule.keywords})
         plain = [found for found in self.compiled if not reads_letters(found.rule.pattern)]
         lettered = [found for found in self.compiled if reads_letters(found.rule.pattern)]
         self.tracks = tuple(
-            Track(group, letters=letters)
+            Track(group, letters=letters, watched=watched)
             for group, letters in ((plain, False), (lettered, True))
             if group
         )
@@ -303,10 +337,16 @@ class RuleSet:
             if self._ascii_word(text) is not None:
                 return True
         else:
-            if _ANY_DIGIT(text) is not None or _NUMERALS(text) is not None:
+            # One class of the basic plane is one table look-up a character; what lies beyond it
+            # (mathematical digits, and every emoji) would make it a list of ranges.
+            if _MAYBE_DIGIT(text) is not None and (
+                _ANY_DIGIT(text) is not None or _NUMERALS(text) is not None
+            ):
                 return True
             text = lower(text)
-            if self._hanzi_word(text) is not None or self._ascii_word(text) is not None:
+            if self._hanzi_word(text) is not None:
+                return True
+            if _ASCII_LETTER(text) is not None and self._ascii_word(text) is not None:
                 return True
         return any(word in text for word in self.keywords)
 
@@ -331,13 +371,13 @@ def reads_letters(pattern: str) -> bool:
     return re.search(r"[A-WYZa-z]", bare) is not None
 
 
-def _compile(bit: int, rule: Rule) -> CompiledRule:
+def _compile(bit: int, rule: Rule, watched: bool) -> CompiledRule:
     return CompiledRule(
         rule=rule,
         bit=bit,
-        pattern=Pattern([rule.pattern]),
-        loose=Pattern([rule.context_pattern]) if rule.context_pattern else None,
-        check=CHECKS[rule.checksum] if rule.checksum else _always,
+        pattern=Pattern([rule.pattern], watched=watched),
+        loose=Pattern([rule.context_pattern], watched=watched) if rule.context_pattern else None,
+        check=_guarded(CHECKS[rule.checksum]) if rule.checksum else _always,
         checked=rule.checksum is not None,
         keep_last=rule.keep_last,
     )
