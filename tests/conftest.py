@@ -21,7 +21,7 @@ settings.register_profile(
 )
 settings.register_profile(
     "thorough",
-    max_examples=3000,
+    max_examples=2000,
     deadline=None,
     suppress_health_check=_QUIET,
     print_blob=True,

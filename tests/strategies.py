@@ -13,7 +13,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 from stdnum import luhn
@@ -21,6 +21,7 @@ from stdnum.cn import ric
 
 from masker import MaskedMessage, Message
 
+Delivery = Literal["revise", "hold"]
 KEEP = 4
 MASK = "*"
 NOON = dt.datetime(2024, 5, 17, 12, 0, tzinfo=dt.UTC)
@@ -373,15 +374,8 @@ LABELS_NEXT = (
     "and ",
     "and then: ",
 )
-LABELS_LAST = (
-    "最后几位",
-    "最后是",
-    "后四位是",
-    "尾号 ",
-    "last four ",
-    "the last ones are ",
-    "and finally ",
-)
+LABELS_LAST = ("最后几位", "最后是", "最后的是 ", "the last ones are ", "and finally ")
+LABELS_LAST_FOUR = ("后四位是", "尾号 ", "最后四位", "后4位", "last four ", "and the last 4 are ")
 BEFORE = (
     "",
     "",
@@ -416,11 +410,14 @@ def small_talk() -> st.SearchStrategy[str]:
     return st.sampled_from(SMALL_TALK_ZH + SMALL_TALK_EN)
 
 
-def labels(place: int, count: int) -> st.SearchStrategy[str]:
-    """What is said before part `place` of `count`."""
+def labels(place: int, count: int, size: int) -> st.SearchStrategy[str]:
+    """What is said before part `place` of `count`, which has `size` digits."""
     if place == 0:
-        return st.sampled_from(LABELS_FIRST)
-    return st.sampled_from(LABELS_LAST + LABELS_NEXT if place == count - 1 else LABELS_NEXT)
+        return st.sampled_from((*LABELS_FIRST, f"前{size}位", f"first {size}: "))
+    if place < count - 1:
+        return st.sampled_from((*LABELS_NEXT, f"接着{size}位是", f"part {place + 1}: "))
+    last = LABELS_LAST_FOUR if size == 4 else (f"后{size}位", f"last {size} digits: ")
+    return st.sampled_from((*LABELS_NEXT, *LABELS_LAST, *last))
 
 
 def surroundings() -> st.SearchStrategy[tuple[str, str]]:
@@ -527,7 +524,7 @@ def dictations(
     for place, piece in enumerate(pieces):
         text = piece
         if label:
-            text = plain(draw(labels(place, len(pieces)))) + text
+            text = plain(draw(labels(place, len(pieces), len(piece.digits)))) + text
         elif place == 0:
             text = plain(before) + text
         if place == len(pieces) - 1:
