@@ -21,6 +21,8 @@ from masker.core.ruleset import RuleSet
 NEAR_BEFORE = 24
 FAR_BEFORE = 60
 NEAR_AFTER = 24
+# An answer of so many digits is the whole of what was asked for.
+LONG_ANSWER = 13
 
 _ASCII_LETTER = "A-Za-z"
 _DIGITS = re.compile(
@@ -40,6 +42,10 @@ _DIRECT = re.compile(
     r"(?:(?![。！？!?\n；;])[\W_]|号|號|码|碼|编号|数字|是|为|為|的|nos?(?![a-z])|numbers?|num(?![a-z])|id(?![a-z])|ids(?![a-z])"
     r"|is(?![a-z])|was(?![a-z])|are(?![a-z])|codes?(?![a-z])){0,12}"
 )
+_CURRENCY = re.compile(r"[$¥￥€£元块塊]|usd|rmb|cny|eur|gbp|dollar|bucks|yuan")
+_MONEY_BEHIND = re.compile(r"\s?(?:[$¥￥€£元块塊]|(?:usd|rmb|cny|eur|gbp|dollars?|bucks|yuan)\b)")
+_MONEY_BEFORE = re.compile(r"(?:[$¥￥€£]|usd|rmb|cny|eur|gbp)\s?\Z")
+_AMOUNT_DIGITS = 11
 _NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
 
@@ -145,13 +151,13 @@ def sentence_ends(lowered: str, start: int) -> bool:
 
 # A count or an ordinal inside a label is no part of a number: 前4位, 第1段, first 4:, part 2 is.
 _COUNT = re.compile(
-    rf"(?:[前后後中间間尾首末]\s?([{characters.DIGIT_CLASS}]{{1,2}})\s?(?=[位段部组組个個节截串码碼])"
+    rf"(?:(?:\A|[{gaps.LABEL_HANZI}])\s?([{characters.DIGIT_CLASS}]{{1,2}})\s?(?=[位段部组組个個节截串码碼])"
     rf"|第\s?([{characters.DIGIT_CLASS}]{{1,2}})(?![{characters.DIGIT_CLASS}])"
     r"|\b(?:first|next|last|final|other|middle|remaining|part|segment|group|block|chunk)\s([0-9]{1,2})"
     r"(?=\s?(?:digits?|numbers?|ones|figures?|nums?|chars?|characters?|:|：|=|is\b|are\b)))",
     re.IGNORECASE,
 )
-_HAS_COUNT = re.compile(r"[前后後中间間尾首末第]|\b(?:first|next|last|final|other|middle|remaining|part"
+_HAS_COUNT = re.compile(r"[位段部组組个個节截串码碼第]|\b(?:first|next|last|final|other|middle|remaining|part"
                         r"|segment|group|block|chunk)\s[0-9]", re.IGNORECASE)  # fmt: skip
 
 
@@ -174,14 +180,20 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
             after = found[place + 1][0] if place + 1 < len(found) else size
             joined_left = bool(runs) and _is_joined(text[runs[-1][1] : start])
             if ord(text[start]) not in characters.HANZI:
-                # The check character X: only behind digits, or at the start of a message.
-                if not joined_left and gaps.NOTHING_SAID.fullmatch(text[:start]) is None:
+                # The check character X: only behind digits, or alone but for a label.
+                if not joined_left and not _stands_alone(text, start, end):
                     continue
             elif not joined_left and not (after < size and _is_joined(text[end:after])):
                 if _is_word(text, start, end):
                     continue
         runs.append((start, end))
     return runs
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    return gaps.edge(text[:start]) == gaps.LINE or (
+        gaps.edge(text[:start]) == gaps.LABEL and gaps.edge(text[end:]) <= gaps.LABEL
+    )
 
 
 def _is_joined(gap: str) -> bool:
@@ -221,11 +233,21 @@ def word_runs(text: str) -> list[tuple[int, int]]:
     return runs
 
 
-def read(rules: RuleSet, text: str, lowered: str, *, note: int, asked: int, heard: int) -> Reading:
+def read(
+    rules: RuleSet,
+    text: str,
+    lowered: str,
+    *,
+    note: int = 1,
+    asked: int = 0,
+    heard: int = 0,
+    refused: int = 0,
+) -> Reading:
     """Read one text.
 
     `asked` holds the rules that the other party asked for, or that this sender
-    announced last; `heard` those that were spoken of lately.
+    announced last; `heard` those that were spoken of lately; `refused` those of which an answer
+    that is one bare run, long enough to be one, is none.
     """
     words = rules.words.find(lowered)
     speaks_for = speaks_against = 0
@@ -238,6 +260,16 @@ def read(rules: RuleSet, text: str, lowered: str, *, note: int, asked: int, hear
         _pieces(rules, text, lowered, words, blocked, number, track.letters, note, asked, heard)
         for number, track in enumerate(rules.tracks)
     )
+    if refused:
+        tracks = tuple(
+            (pieces[0]._replace(denied=pieces[0].denied | refused),)
+            if len(pieces) == 1
+            and len(pieces[0].value) >= LONG_ANSWER
+            and pieces[0].lead <= gaps.LABEL
+            and pieces[0].tail <= gaps.LABEL
+            else pieces
+            for pieces in tracks
+        )
     return Reading(tracks, speaks_for & ~speaks_against, announces)
 
 
@@ -270,17 +302,21 @@ def _pieces(
     runs = word_runs(text) if letters else digit_runs(text)
     if not runs:
         return ()
+    if _CURRENCY.search(lowered) is not None:
+        runs = _without_amounts(text, lowered, runs)
     if blocked:
         runs = [
             (start, end)
             for start, end in runs
             if not any(low <= start < high and not _named(rules, words, start) for low, high in blocked)
         ]
+    if not runs:
+        return ()
     pieces: list[Piece] = []
     starred = "*" in text
     previous_end = 0
     last = len(runs) - 1
-    lead = gaps.edge(text[: runs[0][0]]) if runs else gaps.LINE
+    lead = gaps.edge(text[: runs[0][0]])
     gap: str | None = None
     for index, (start, end) in enumerate(runs):
         if index:
@@ -311,6 +347,28 @@ def _pieces(
         )  # fmt: skip
         previous_end, lead = end, tail
     return tuple(pieces)
+
+
+def _without_amounts(
+    text: str, lowered: str, runs: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """The runs that no currency stands beside: 1,288.00 元 is money, and so is $99."""
+    kept: list[tuple[int, int]] = []
+    block: list[tuple[int, int]] = []
+    for place, run in enumerate(runs):
+        block.append(run)
+        following = runs[place + 1][0] if place + 1 < len(runs) else None
+        if following is not None and _is_joined(text[run[1] : following]):
+            continue
+        size = sum(end - start for start, end in block)
+        is_amount = size <= _AMOUNT_DIGITS and (
+            _MONEY_BEHIND.match(lowered, block[-1][1]) is not None
+            or _MONEY_BEFORE.search(lowered, max(0, block[0][0] - 5), block[0][0]) is not None
+        )
+        if not is_amount:
+            kept += block
+        block = []
+    return kept
 
 
 def _named(rules: RuleSet, words: Sequence[tuple[int, int, int, int]], start: int) -> bool:

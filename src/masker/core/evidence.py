@@ -175,6 +175,8 @@ def begun(joint: Joint, track: Track) -> CompiledRule | None:
     size = len(value)
     if size < BEGUN_NAMED or joint.skipped or joint.found or joint.loosest > gaps.LABEL:
         return None
+    if len(joint.parts) >= _COUNTING and _is_counting(joint.parts):
+        return None
     over_messages = joint.first.note != joint.last.note
     if not (joint.named or joint.near or over_messages):
         return None
@@ -245,7 +247,7 @@ def is_plausible(
     if sizes == _ZIP_AND_DIALLED and not is_called:
         return False
     if first.note != last.note:
-        return is_called or not _has_network_address(parts)
+        return is_called or not _has_network_address(parts, text)
     starts_block = first.index == 0 or first.lead > gaps.LINE
     digits_behind = 0
     for following in pieces[last.index + 1 :]:
@@ -381,15 +383,13 @@ def _are_postcode_and_phone(one: str, other: str) -> bool:
     return _POSTCODE_AND_PHONE.fullmatch(f"{short} {long}") is not None
 
 
-def _has_network_address(parts: tuple[tuple[Piece, int], ...]) -> bool:
+def _has_network_address(parts: tuple[tuple[Piece, int], ...], text: str) -> bool:
     """Whether one of two messages is an IP address, and nothing else."""
-    notes: dict[int, list[Piece]] = {}
-    for piece, _ in parts:
-        notes.setdefault(piece.note, []).append(piece)
-    return len(notes) == 2 and any(
-        _QUAD.fullmatch(".".join(piece.value for piece in pieces))
-        and all(piece.gap == "." for piece in pieces[1:])
-        for pieces in notes.values()
+    first = [piece for piece, _ in parts if piece.note == parts[0][0].note]
+    return _QUAD.fullmatch(text.strip()) is not None or (
+        _QUAD.fullmatch(".".join(piece.value for piece in first)) is not None
+        and all(piece.gap == "." for piece in first[1:])
+        and len({piece.note for piece, _ in parts}) == 2
     )
 
 

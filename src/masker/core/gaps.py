@@ -31,7 +31,7 @@ PARTS_CELLS = re.compile(r"[|\t*¦│┃║｜]")
 
 # Words that announce a part of a number, or pass the time. Single Hanzi where they can be combined
 # (前面是, 后面的是, 接下来, 最后四位, 第二段), whole words in English.
-_LABEL_HANZI = (
+LABEL_HANZI = (
     "前后後面段半部分位数數字号號码碼是的呢哦噢啊嗯呀吧喔哈啦了嘛然接着著继繼续續再还還有最剩余餘下上几幾组組开開头頭"
     "中间間末尾结結我你您发發给給报報念说說这這那就在来來先第个個截串卡证證银銀行身份对對没沒错錯好好的么麼吗嗎请請"
     "等稍喂记記听聽完整全另外其它他把它打输輸入填写寫补補充刚剛才忘漏麻烦煩谢謝一二两兩三四五六七八九十首尾都也加上"
@@ -51,7 +51,7 @@ _LABEL_WORDS = (
     "segment segments"
 ).split()
 _WORD = "|".join(sorted({re.escape(word) for word in _LABEL_WORDS}, key=lambda w: (-len(w), w)))
-LABEL_SOURCE = rf"(?:[\W_0-9]|[{_LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
+LABEL_SOURCE = rf"(?:[\W_0-9]|[{LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
 ONLY_LABEL = re.compile(LABEL_SOURCE, re.IGNORECASE)
 _LABEL_SO_FAR = regex.compile(LABEL_SOURCE, regex.IGNORECASE)
 

@@ -39,6 +39,9 @@ ANNOUNCED = 2
 HEARD = 12
 # Shorter parts are taken for sent twice only right behind each other.
 SENT_AGAIN = 3
+MAX_PARTS = 24
+# Findings kept at once, for parts that are sent again; a message shows what it shows without them.
+MAX_CANDIDATES = 128
 
 
 class Window(NamedTuple):
@@ -86,11 +89,13 @@ def receive(
     window: Window,
     *,
     asked: int = 0,
+    refused: int = 0,
     revision: int = 0,
 ) -> tuple[Lane, list[MaskedMessage]]:
     """One message of this lane: the lane after it, and every message that has something to say.
 
-    `asked` holds the rules that the other party asked for; `revision` is what this message
+    `asked` holds the rules that the other party asked for, `refused` those it asked for
+    something else than (an order number is no card, though it may look like one); `revision` is what this message
     comes out as, where its id was used before.
     """
     text = message.text
@@ -103,7 +108,7 @@ def receive(
     lowered = lower(text)
     if lane.announced and seq - lane.announced_at <= ANNOUNCED:
         asked |= lane.announced
-    read = compact.read(rules, text, lowered, note=seq, asked=asked, heard=lane.said)
+    read = compact.read(rules, text, lowered, note=seq, asked=asked, heard=lane.said, refused=refused)
     fixed = text_spans(rules, text, lowered)
     said, said_at = lane.said, lane.said_at
     announced, announced_at = lane.announced, lane.announced_at
@@ -120,8 +125,7 @@ def receive(
     note = Note(seq, message, revision, pieces, fixed)
     if pieces:
         joints, found, ended = join(rules, joints, read.tracks, note, lane)
-        candidates += found
-        candidates += _begun(rules, ended)
+        candidates = _without_repeats(candidates + found + _begun(rules, ended))
     if joints and joints[0].last.note <= seq - window.messages:
         late = [joint for joint in joints if joint.last.note <= seq - window.messages]
         joints = tuple(joint for joint in joints if joint.last.note > seq - window.messages)
@@ -209,6 +213,26 @@ def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Cand
         if compiled is not None:
             found.append(_whole(joint, compiled))
     return tuple(found)
+
+
+def _without_repeats(candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """The candidates, less beginnings that are part of a longer one."""
+    if len(candidates) < 2:
+        return candidates
+    runs = [frozenset(found.parts) for found in candidates]
+    kept = [
+        found
+        for place, found in enumerate(candidates)
+        if not any(
+            (runs[place] < other or (runs[place] == other and place < at))
+            and candidates[at].kind is found.kind
+            and (found.kind is Kind.BEGUN or candidates[at].rule is found.rule)
+            and (found.kind is Kind.BEGUN or candidates[at].length == found.length)
+            for at, other in enumerate(runs)
+            if at != place
+        )
+    ]
+    return tuple(kept[-MAX_CANDIDATES:])
 
 
 def _whole(joint: Joint, compiled: evidence.CompiledRule) -> Candidate:
@@ -434,7 +458,8 @@ def _sent_again(
             twin = {(old.note, old.index): new for old, new in zip(earlier, pieces, strict=True)}
             for joint in joints:
                 copies = _copies(joint.parts, twin)
-                if copies:
+                # Somebody who repeats one digit for ever is not resending it.
+                if copies and len(joint.parts) < MAX_PARTS:
                     last = twin.get((joint.last.note, joint.last.index), joint.last)
                     resent.append(joint._replace(parts=joint.parts + copies, last=last))
             for candidate in lane.candidates:

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from heapq import heappop, heappush
+from math import inf
 from typing import Literal, NamedTuple
 
 from masker.core import lanes, masking
@@ -41,6 +43,8 @@ class _Asked(NamedTuple):
 
     sender: str
     rules: int
+    refused: int
+    """Rules that the very next answer is none of: it was an order number that was asked for."""
     answers: int
     time: float | None
 
@@ -77,6 +81,10 @@ class Redactor:
         self._asked: dict[str, _Asked] = {}
         # Which lanes a conversation has something in, and in which a pending message is.
         self._open: dict[str, set[LaneKey]] = {}
+        # When to look at a lane again, the soonest first; and lanes that know of no time yet.
+        self._due: list[tuple[float, int, LaneKey]] = []
+        self._scheduled: set[LaneKey] = set()
+        self._count = 0
         self._pending: dict[MessageKey, LaneKey] = {}
         self._remembered: dict[MessageKey, tuple[int, int]] = {}
         self._order: dict[str, deque[_Place]] | None = {} if delivery == "hold" else None
@@ -135,7 +143,16 @@ class Redactor:
             raise MessageError("now has no time zone; time is an aware datetime")
         stamp = now.timestamp()
         out: list[MaskedMessage] = []
-        for lane_key, lane in list(self._lanes.items()):
+        due, window = self._due, self._window.seconds
+        while due and due[0][0] <= stamp:
+            _, _, lane_key = heappop(due)
+            self._scheduled.discard(lane_key)
+            lane = self._lanes.get(lane_key)
+            if lane is None:
+                continue
+            if lane.time is not None and lane.time + window > stamp:
+                self._schedule(lane_key, lane)
+                continue
             try:
                 lane, said = lanes.advance(self._rules, lane, stamp, self._window)
             except Exception:
@@ -205,16 +222,14 @@ class Redactor:
             if revision and key in self._pending:
                 self._forget(key)
                 lane = self._lanes.get(lane_key)
-            asked = self._asked_of(message) if self._asked else 0
+            asked, refused = self._asked_of(message) if self._asked else (0, 0)
             lane, out = lanes.receive(
-                self._rules, lane or EMPTY, message, self._window, asked=asked, revision=revision
-            )
+                self._rules, lane or EMPTY, message, self._window,
+                asked=asked, refused=refused, revision=revision,
+            )  # fmt: skip
             # The message itself comes first, then those that it decided.
             out.sort(key=lambda said: (said.conversation_id, said.message_id) != key)
-            if lane.said and lane.said_at == lane.seq and _ASKS.search(lower(message.text)):
-                self._asked[message.conversation_id] = _Asked(
-                    message.sender, lane.said, ANSWERS, lane.time
-                )
+            self._note_question(message, lane.time)
             excess = lane.held - MAX_HELD_CHARACTERS
             if excess > 0:
                 lane, out = _relieved(lane, out, excess)
@@ -225,15 +240,29 @@ class Redactor:
             return [_blank(message, revision)]
         return out
 
-    def _asked_of(self, message: Message) -> int:
+    def _note_question(self, message: Message, time: float | None) -> None:
+        lowered = lower(message.text)
+        if _ASKS.search(lowered) is None:
+            return
+        speaks_for, against = self._rules.words.masks(lowered)
+        rules, refused = speaks_for & ~against, against & ~speaks_for
+        if rules or refused:
+            self._asked[message.conversation_id] = _Asked(
+                message.sender, rules, refused, ANSWERS, time
+            )
+
+    def _asked_of(self, message: Message) -> tuple[int, int]:
+        """The rules that the other party asked for, and those it asked for something else than."""
         asked = self._asked.get(message.conversation_id)
         if asked is None or asked.sender == message.sender:
-            return 0
+            return 0, 0
         if asked.answers <= 1:
             del self._asked[message.conversation_id]
         else:
-            self._asked[message.conversation_id] = asked._replace(answers=asked.answers - 1)
-        return asked.rules
+            self._asked[message.conversation_id] = asked._replace(
+                answers=asked.answers - 1, refused=0
+            )
+        return asked.rules, asked.refused
 
     def _keep(
         self,
@@ -251,6 +280,8 @@ class Redactor:
                 self._pending[key] = lane_key
         if not lane.is_idle:
             self._lanes[lane_key] = lane
+            if lane_key not in self._scheduled:
+                self._schedule(lane_key, lane)
             if conversation_id is not None:
                 self._open.setdefault(conversation_id, set()).add(lane_key)
         elif lane_key in self._lanes:
@@ -261,6 +292,13 @@ class Redactor:
                 lane_keys.discard(lane_key)
                 if not lane_keys:
                     self._open.pop(conversation, None)
+
+    def _schedule(self, lane_key: LaneKey, lane: Lane) -> None:
+        # A lane whose messages have no time is looked at as soon as there is one.
+        when = -inf if lane.time is None else lane.time + self._window.seconds
+        self._scheduled.add(lane_key)
+        self._count += 1
+        heappush(self._due, (when, self._count, lane_key))
 
     def _forget(self, key: MessageKey) -> None:
         """An edit takes the place of a message that is still pending."""

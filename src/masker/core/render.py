@@ -39,11 +39,13 @@ def pending_runs(joints: Iterable[Joint], candidates: Iterable[Candidate]) -> fr
     """
     pending = {run_id(piece) for joint in joints for piece, _ in joint.parts}
     if pending:
+        waiting: set[RunId] = set()
         for candidate in candidates:
             if candidate.kind is not Kind.PROVEN:
-                runs = {run_id(piece) for piece, _ in candidate.parts}
+                runs = _runs(candidate)
                 if not runs.isdisjoint(pending):
-                    pending |= runs
+                    waiting |= runs
+        pending |= waiting
     return frozenset(pending)
 
 

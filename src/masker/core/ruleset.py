@@ -193,7 +193,7 @@ class Words:
             )
             or "(?!)"
         )
-        speaking = [word for word, (speaks_for, _) in table.items() if speaks_for]
+        speaking = list(table)
         self.hanzi = re.compile(_led(_any_of([w for w in speaking if not w[0].isascii()]), speaking))
         ascii_speaking = [word for word in speaking if word[0].isascii()]
         self.ascii = re.compile(rf"(?<![a-z]){_led(_any_of(ascii_speaking), ascii_speaking)}")

@@ -94,7 +94,7 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
     size = len(text)
     until = _open_text_rule(rules, text, start)
     lowered = lower(text)
-    read = compact.read(rules, text, lowered, note=1, asked=0, heard=0)
+    read = compact.read(rules, text, lowered)
     pieces = tuple(piece for track in read.tracks for piece in track)
     certain: set[int] = set()
     if pieces:
