@@ -23,6 +23,9 @@ FAR_BEFORE = 60
 NEAR_AFTER = 24
 # An answer of so many digits is the whole of what was asked for.
 LONG_ANSWER = 13
+# What is left of a number that was masked: so few digits, behind so many stars.
+REMNANT_DIGITS = 4
+REMNANT_STARS = 4
 
 _ASCII_LETTER = "A-Za-z"
 _DIGITS = re.compile(
@@ -30,7 +33,7 @@ _DIGITS = re.compile(
     f"|(?<![{_ASCII_LETTER}])[{re.escape(characters.X_FORMS)}](?![{_ASCII_LETTER}])"
 )
 _ALNUM = f"{characters.DIGIT_CLASS}{characters.LETTER_CLASS}"
-_WORDS = re.compile(f"[{characters.LETTER_CLASS}]*[{characters.DIGIT_CLASS}][{_ALNUM}]*")
+_WORDS = re.compile(f"(?<![{characters.LETTER_CLASS}])[{characters.LETTER_CLASS}]*[{characters.DIGIT_CLASS}][{_ALNUM}]*")
 _GROUP_BETWEEN = re.compile(r"[ -]{1,3}([A-Z]{1,5})[ -]{1,3}")
 _GROUP_BEFORE = re.compile(r"(?<![A-Za-z])([A-Z]{1,5})[ (-]{1,3}$")
 _GROUP_AFTER = re.compile(r"[ (-]{1,3}([A-Z])(?![A-Za-z])")
@@ -43,9 +46,11 @@ _DIRECT = re.compile(
     r"|is(?![a-z])|was(?![a-z])|are(?![a-z])|codes?(?![a-z])){0,12}"
 )
 _CURRENCY = re.compile(r"[$¥￥€£元块塊]|usd|rmb|cny|eur|gbp|dollar|bucks|yuan")
-_MONEY_BEHIND = re.compile(r"\s?(?:[$¥￥€£元块塊]|(?:usd|rmb|cny|eur|gbp|dollars?|bucks|yuan)\b)")
-_MONEY_BEFORE = re.compile(r"(?:[$¥￥€£]|usd|rmb|cny|eur|gbp)\s?\Z")
-_AMOUNT_DIGITS = 11
+_MONEY = r"(?<![0-9.,])(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,7})(?:\.[0-9]{1,2})?(?![0-9])"
+_AMOUNT = re.compile(
+    rf"(?:[$¥￥€£]|\b(?:usd|rmb|cny|eur|gbp))\s?({_MONEY})"
+    rf"|({_MONEY})\s?(?:[€元块塊]|[$¥￥£](?!\s?[0-9])|(?:usd|rmb|cny|eur|gbp|dollars?|bucks|yuan)\b)"
+)
 _NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
 
@@ -60,13 +65,6 @@ _UUID_SO_FAR = regex.compile(_UUID_SOURCE, regex.IGNORECASE)
 _UUID_BEGUN = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}-[0-9a-f-]*\Z", re.IGNORECASE)
 # In a hash, or a machine's id, digits follow on letters that follow on digits.
 _HASH = re.compile(r"(?<![0-9a-z])[a-z]*[0-9]+[a-z]+(?:[0-9]+[a-z]+)*[0-9]+", re.IGNORECASE)
-# A number that was masked before keeps its last four behind its stars.
-_REMNANT = re.compile(
-    rf"(?:\*[{characters.SEPARATOR_CLASS}]*){{4,}}([{characters.DIGIT_CLASS}{characters.HANZI_CLASS}]{{1,4}})"
-    rf"(?![{characters.DIGIT_CLASS}{characters.HANZI_CLASS}])"
-)
-
-
 class Piece(NamedTuple):
     """A run of digits in one message, as a part that a number may have."""
 
@@ -120,9 +118,32 @@ def blocked_spans(text: str) -> list[tuple[int, int]]:
         while text[letters].isdigit():
             letters += 1
         spans.append((letters, match.end()))
-    if "*" in text:
-        spans += [match.span(1) for match in _REMNANT.finditer(text)]
     return spans
+
+
+def _is_remnant(text: str, start: int, end: int) -> bool:
+    """Whether this is what a number that was masked before still shows, behind its stars."""
+    if end - start > REMNANT_DIGITS or end < len(text) and ord(text[end]) in characters.VALUE:
+        return False
+    stars = 0
+    for place in range(start - 1, max(-1, start - 1 - gaps.MAX_SEPARATORS), -1):
+        if text[place] == "*":
+            stars += 1
+            if stars == REMNANT_STARS:
+                return True
+        elif not characters.is_separator(text[place]):
+            break
+    return False
+
+
+def _outside(
+    runs: list[tuple[int, int]], spans: Sequence[tuple[int, int]], size: int
+) -> list[tuple[int, int]]:
+    """The runs that begin in none of the spans."""
+    inside = bytearray(size)
+    for low, high in spans:
+        inside[low:high] = b"\1" * (high - low)
+    return [run for run in runs if not inside[run[0]]]
 
 
 def open_identifier(text: str) -> int:
@@ -303,17 +324,23 @@ def _pieces(
     if not runs:
         return ()
     if _CURRENCY.search(lowered) is not None:
-        runs = _without_amounts(text, lowered, runs)
+        runs = _without_amounts(lowered, runs)
+    starred = "*" in text
+    if starred:
+        runs = [run for run in runs if not _is_remnant(text, *run)]
     if blocked:
-        runs = [
-            (start, end)
-            for start, end in runs
-            if not any(low <= start < high and not _named(rules, words, start) for low, high in blocked)
+        named = {end for _, end, yes, _ in words if yes}
+        spans = [
+            (low, high)
+            for low, high in blocked
+            # A word may name what starts here even inside an address (…?card=4111…).
+            if not any(end in named for end in range(low, high))
         ]
+        runs = _outside(runs, spans, len(text))
     if not runs:
         return ()
     pieces: list[Piece] = []
-    starred = "*" in text
+    at = 0
     previous_end = 0
     last = len(runs) - 1
     lead = gaps.edge(text[: runs[0][0]])
@@ -333,8 +360,10 @@ def _pieces(
                 star = text.find("*", end, following)
                 following = star if star >= 0 else following
                 previous_end = max(previous_end, text.rfind("*", 0, start) + 1)
+            while at < len(words) and words[at][1] < start - FAR_BEFORE:
+                at += 1
             named, near, weak, denied, refused = _said(
-                words, lowered, start, end, previous_end, following
+                words, at, lowered, start, end, previous_end, following
             )
         if heard or asked:
             weak |= (heard | asked) & ~denied
@@ -349,35 +378,15 @@ def _pieces(
     return tuple(pieces)
 
 
-def _without_amounts(
-    text: str, lowered: str, runs: list[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """The runs that no currency stands beside: 1,288.00 元 is money, and so is $99."""
-    kept: list[tuple[int, int]] = []
-    block: list[tuple[int, int]] = []
-    for place, run in enumerate(runs):
-        block.append(run)
-        following = runs[place + 1][0] if place + 1 < len(runs) else None
-        if following is not None and _is_joined(text[run[1] : following]):
-            continue
-        size = sum(end - start for start, end in block)
-        is_amount = size <= _AMOUNT_DIGITS and (
-            _MONEY_BEHIND.match(lowered, block[-1][1]) is not None
-            or _MONEY_BEFORE.search(lowered, max(0, block[0][0] - 5), block[0][0]) is not None
-        )
-        if not is_amount:
-            kept += block
-        block = []
-    return kept
-
-
-def _named(rules: RuleSet, words: Sequence[tuple[int, int, int, int]], start: int) -> bool:
-    """Whether a word names what starts here, even inside an address (…?card=4111…)."""
-    return any(yes and 0 <= start - end <= 2 for _, end, yes, _ in words)
+def _without_amounts(lowered: str, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The runs that are no amount of money: 1,288.00 元 is one, and so is $99."""
+    amounts = [match.span(match.lastindex or 0) for match in _AMOUNT.finditer(lowered)]
+    return _outside(runs, amounts, len(lowered))
 
 
 def _said(
     words: Sequence[tuple[int, int, int, int]],
+    first: int,
     lowered: str,
     start: int,
     end: int,
@@ -386,8 +395,10 @@ def _said(
 ) -> tuple[int, int, int, int, int]:
     """What its text's words say of the run: (named, near, weak, denied, refused)."""
     named = near = weak = denied = refused = 0
-    nearest = -1
-    for word_start, word_end, yes, no in words:
+    for place in range(first, len(words)):
+        word_start, word_end, yes, no = words[place]
+        if word_start > end + NEAR_AFTER:
+            break
         if word_end <= start:
             distance = start - word_end
             if yes and distance <= FAR_BEFORE:

@@ -68,6 +68,8 @@ class Candidate(NamedTuple):
         return max(piece.note for piece, _ in self.parts)
 
 
+# The score of what a check digit proves: with words it is one, without words this.
+CHECKED = 0.9
 # Below this many digits a beginning is not kept hidden: four may be shown of any number, and the four
 # that a masked number shows must not be masked again.
 BEGUN_NAMED = 5
@@ -88,6 +90,7 @@ _NATURAL = {
     (4, 4, 4, 4, 2), (4, 4, 4, 4, 1), (4, 4, 4, 3), (4, 4, 4, 2), (6, 6, 6), (3, 3, 4, 4, 4),
     (8, 8), (8, 8, 3), (6, 6, 3), (6, 4, 5), (6, 8, 3, 1), (6, 4, 2, 2, 4),
 }  # fmt: skip
+_OCTET = 255
 _TAIL_DIGITS = 10
 _COUNTING = 6
 # A ZIP code, and a phone number as it is dialled in groups: no network writes a card so.
@@ -132,7 +135,7 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
         if compiled.pattern.is_full(value) and compiled.check(value):
             if has_check_digit(compiled, value):
                 loosest = gaps.TEXT if is_called or len(value) >= STRONG_CHECK else gaps.LABEL
-                score = 1.0 if is_called else 0.9
+                score = 1.0 if is_called else CHECKED
             else:
                 loosest = gaps.LABEL if is_called else gaps.LINE
                 score = 0.8 if is_called else 0.75
@@ -247,13 +250,13 @@ def is_plausible(
     if sizes == _ZIP_AND_DIALLED and not is_called:
         return False
     if first.note != last.note:
-        return is_called or not _has_network_address(parts, text)
+        return is_called or not _has_network_address(parts)
     starts_block = first.index == 0 or first.lead > gaps.LINE
     digits_behind = 0
-    for following in pieces[last.index + 1 :]:
-        if following.lead > gaps.LINE:
+    for place in range(last.index + 1, len(pieces)):
+        if pieces[place].lead > gaps.LINE or digits_behind > _TAIL_DIGITS:
             break
-        digits_behind += len(following.value)
+        digits_behind += len(pieces[place].value)
     if kind is Kind.CALLED:
         # Without a check digit only the whole of what the words point at is the number.
         is_address = not joint.named & compiled.bit and _is_postcode_and_phone(parts, pieces, text)
@@ -383,13 +386,21 @@ def _are_postcode_and_phone(one: str, other: str) -> bool:
     return _POSTCODE_AND_PHONE.fullmatch(f"{short} {long}") is not None
 
 
-def _has_network_address(parts: tuple[tuple[Piece, int], ...], text: str) -> bool:
-    """Whether one of two messages is an IP address, and nothing else."""
-    first = [piece for piece, _ in parts if piece.note == parts[0][0].note]
-    return _QUAD.fullmatch(text.strip()) is not None or (
-        _QUAD.fullmatch(".".join(piece.value for piece in first)) is not None
-        and all(piece.gap == "." for piece in first[1:])
-        and len({piece.note for piece, _ in parts}) == 2
+def _has_network_address(parts: tuple[tuple[Piece, int], ...]) -> bool:
+    """Whether of two messages one is a phone number and the other an IP address."""
+    notes: dict[int, list[Piece]] = {}
+    for piece, _ in parts:
+        notes.setdefault(piece.note, []).append(piece)
+    if len(notes) != 2:
+        return False
+    phone, address = sorted(notes.values(), key=len)
+    return (
+        len(phone) == 1
+        and _PHONE.fullmatch(phone[0].value) is not None
+        and len(address) > 2
+        and all(int(piece.value) <= _OCTET for piece in address)
+        and len({len(piece.value) for piece in address}) > 1
+        and all(piece.gap == "." for piece in address[1:])
     )
 
 

@@ -40,8 +40,6 @@ HEARD = 12
 # Shorter parts are taken for sent twice only right behind each other.
 SENT_AGAIN = 3
 MAX_PARTS = 24
-# Findings kept at once, for parts that are sent again; a message shows what it shows without them.
-MAX_CANDIDATES = 128
 
 
 class Window(NamedTuple):
@@ -125,7 +123,7 @@ def receive(
     note = Note(seq, message, revision, pieces, fixed)
     if pieces:
         joints, found, ended = join(rules, joints, read.tracks, note, lane)
-        candidates = _without_repeats(candidates + found + _begun(rules, ended))
+        candidates = _without_repeats(candidates + found, _begun(rules, ended))
     if joints and joints[0].last.note <= seq - window.messages:
         late = [joint for joint in joints if joint.last.note <= seq - window.messages]
         joints = tuple(joint for joint in joints if joint.last.note > seq - window.messages)
@@ -215,24 +213,23 @@ def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Cand
     return tuple(found)
 
 
-def _without_repeats(candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-    """The candidates, less beginnings that are part of a longer one."""
-    if len(candidates) < 2:
-        return candidates
-    runs = [frozenset(found.parts) for found in candidates]
-    kept = [
-        found
-        for place, found in enumerate(candidates)
+def _without_repeats(
+    found: tuple[Candidate, ...], begun: tuple[Candidate, ...]
+) -> tuple[Candidate, ...]:
+    """All candidates, less beginnings that are part of a longer one."""
+    if not begun:
+        return found
+    begun += tuple(candidate for candidate in found if candidate.kind is Kind.BEGUN)
+    found = tuple(candidate for candidate in found if candidate.kind is not Kind.BEGUN)
+    runs = [frozenset(candidate.parts) for candidate in begun]
+    return found + tuple(
+        candidate
+        for place, candidate in enumerate(begun)
         if not any(
-            (runs[place] < other or (runs[place] == other and place < at))
-            and candidates[at].kind is found.kind
-            and (found.kind is Kind.BEGUN or candidates[at].rule is found.rule)
-            and (found.kind is Kind.BEGUN or candidates[at].length == found.length)
+            runs[place] < other or (runs[place] == other and place < at)
             for at, other in enumerate(runs)
-            if at != place
         )
-    ]
-    return tuple(kept[-MAX_CANDIDATES:])
+    )
 
 
 def _whole(joint: Joint, compiled: evidence.CompiledRule) -> Candidate:
@@ -291,7 +288,7 @@ class _Step:
         if matches:
             joint = joint._replace(found=True)
         # Once a check digit proves it, words that would do without one open nothing more.
-        called = 0 if any(kind is Kind.PROVEN for _, kind, _ in matches) else joint.called
+        called = 0 if any(score >= evidence.CHECKED for _, _, score in matches) else joint.called
         tail = joint.last.tail
         grows = self.track.can_grow(
             joint.value, called, checked=tail >= gaps.LABEL or joint.loosest >= gaps.LABEL
@@ -333,7 +330,9 @@ def join(
             open_joints = list(step.after.values())
             ended += step.ended
             for joint, candidate in step.matched:
-                if _is_plausible(joint, candidate, note):
+                if evidence.is_plausible(
+                    joint, candidate.kind, candidate.rule, pieces, note.message.text
+                ):
                     found.append(candidate)
                     if _stands_alone(joint, candidate, pieces, track):
                         settled.append((joint.first.start, joint.last.end))
@@ -366,6 +365,9 @@ def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
     if same is None:
         joints[key] = joint
     elif same.parts != joint.parts:
+        if len(same.parts) >= MAX_PARTS:
+            joints[key] = max(same, joint, key=lambda one: (one.last.note, -len(one.parts)))
+            return
         more = tuple(part for part in joint.parts if part not in same.parts)
         joints[key] = same._replace(parts=same.parts + more, last=max(same.last, joint.last))
 
@@ -464,7 +466,7 @@ def _sent_again(
                     resent.append(joint._replace(parts=joint.parts + copies, last=last))
             for candidate in lane.candidates:
                 copies = _copies(candidate.parts, twin)
-                if copies:
+                if copies and len(candidate.parts) < MAX_PARTS:
                     again.append(candidate._replace(parts=candidate.parts + copies))
             break
         if size < SENT_AGAIN:

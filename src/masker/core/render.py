@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from masker.core import gaps, masking
 from masker.core.compact import Piece
-from masker.core.evidence import Candidate, Joint, Kind
+from masker.core.evidence import CHECKED, Candidate, Joint, Kind
 from masker.core.masking import Span
 from masker.core.messages import Finding, MaskedMessage, Message
 
@@ -62,7 +62,7 @@ def render(
         if (piece.note, piece.track, piece.index) in pending:
             places.update(range(piece.start, piece.end))
     if candidates:
-        for candidate in resolve(candidates):
+        for candidate in resolve(_bearing_on(note, candidates)):
             mine = [(piece, at) for piece, at in candidate.parts if piece.note == note.seq]
             if mine:
                 hidden = candidate.length - candidate.keep_last
@@ -77,6 +77,15 @@ def render(
         message.channel, message.subject, message.extra, note.revision, final,
         tuple(sorted(set(findings), key=lambda found: (found.start, found.end, found.rule))),
     )  # fmt: skip
+
+
+def _bearing_on(note: Note, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """The candidates that have a part in a message, and those that share one with these."""
+    mine = [found for found in candidates if any(p.note == note.seq for p, _ in found.parts)]
+    if not mine or len(mine) == len(candidates):
+        return mine
+    runs = {run for found in mine for run in _runs(found)}
+    return [found for found in candidates if not runs.isdisjoint(_runs(found))]
 
 
 def _findings(candidate: Candidate, pieces: list[Piece]) -> list[Finding]:
@@ -106,7 +115,9 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
     if len(candidates) == 1:
         return list(candidates)
     proven = _uncrossed(_outermost([found for found in candidates if found.kind is Kind.PROVEN]))
-    cards = [_runs(found) for found in proven if found.length >= WHOLE]
+    cards = [
+        _runs(found) for found in proven if found.length >= WHOLE and found.score >= CHECKED
+    ]
     called = _outermost(
         [
             found
@@ -129,47 +140,74 @@ def _runs(candidate: Candidate) -> set[RunId]:
     return {run_id(piece) for piece, _ in candidate.parts}
 
 
+class _Span(NamedTuple):
+    """A candidate and the characters it is made of, as (message, place): the same for every track."""
+
+    low: tuple[int, int]
+    high: tuple[int, int]
+    order: int
+    places: frozenset[tuple[int, int]]
+    candidate: Candidate
+
+
+def _spans(candidates: list[Candidate]) -> list[_Span]:
+    spans = []
+    for order, found in enumerate(candidates):
+        places = frozenset(
+            (piece.note, place)
+            for piece, _ in found.parts
+            for place in range(piece.start, piece.end)
+        )
+        spans.append(_Span(min(places), max(places), order, places, found))
+    return sorted(spans, key=lambda span: (span.low, -len(span.places), span.order))
+
+
 def _outermost(candidates: list[Candidate]) -> list[Candidate]:
-    spans = [_places(found) for found in candidates]
-    kept = []
-    for number, found in enumerate(candidates):
-        mine = spans[number]
+    """Those that are no part of another."""
+    if len(candidates) < 2:
+        return candidates
+    kept: list[_Span] = []
+    open_spans: list[_Span] = []
+    for span in _spans(candidates):
+        # In order of their beginnings, what holds a span has been seen before it.
+        open_spans = [other for other in open_spans if other.high >= span.low]
         inside = any(
-            mine < other or (mine == other and candidates[place] == found and place < number)
-            for place, other in enumerate(spans)
-            if candidates[place].keep_last <= found.keep_last
+            (span.places < other.places or (span.places == other.places and _same(span, other)))
+            and other.candidate.keep_last <= span.candidate.keep_last
+            for other in open_spans
         )
         if not inside:
-            kept.append(found)
-    return kept
+            kept.append(span)
+            open_spans.append(span)
+    return [span.candidate for span in kept]
 
 
-def _places(candidate: Candidate) -> frozenset[tuple[int, int]]:
-    """The characters of a candidate, as (message, place): the same for every track."""
-    return frozenset(
-        (piece.note, place)
-        for piece, _ in candidate.parts
-        for place in range(piece.start, piece.end)
-    )
+def _same(one: _Span, other: _Span) -> bool:
+    return one.candidate.rule is other.candidate.rule
 
 
 def _uncrossed(candidates: list[Candidate]) -> list[Candidate]:
+    """Those that do not begin in one number and end in the next, by chance."""
     if len(candidates) < 3:
         return candidates
-    in_order = sorted(candidates, key=lambda found: min(_places(found)))
-    kept: list[tuple[Candidate, frozenset[tuple[int, int]]]] = []
-    for found in in_order:
-        mine = _places(found)
+    spans = _spans(candidates)
+    starting: dict[tuple[int, int], list[_Span]] = {}
+    for span in spans:
+        starting.setdefault(span.low, []).append(span)
+    kept: list[_Span] = []
+    open_spans: list[_Span] = []
+    for span in spans:
+        open_spans = [other for other in open_spans if other.high >= span.low]
         crossed = False
-        for _, earlier in kept:
-            if mine.isdisjoint(earlier) or mine <= earlier or min(mine) <= min(earlier):
+        for earlier in open_spans:
+            if span.low <= earlier.low or span.places <= earlier.places:
                 continue
-            rest = mine - earlier
-            crossed = crossed or any(
-                rest <= _places(other) and min(_places(other)) == min(rest)
-                for other in in_order
-                if other is not found
-            )
+            rest = span.places - earlier.places
+            if len(rest) < len(span.places):
+                crossed = crossed or any(
+                    rest <= other.places for other in starting.get(min(rest), ()) if other is not span
+                )
         if not crossed:
-            kept.append((found, mine))
-    return [found for found, _ in kept]
+            kept.append(span)
+            open_spans.append(span)
+    return [span.candidate for span in kept]
