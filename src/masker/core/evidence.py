@@ -137,7 +137,7 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
                 loosest = gaps.TEXT if is_called or len(value) >= STRONG_CHECK else gaps.LABEL
                 score = 1.0 if is_called else CHECKED
             else:
-                loosest = gaps.LABEL if is_called else gaps.LINE
+                loosest = gaps.LINE
                 score = 0.8 if is_called else 0.75
             if joint.loosest <= loosest and (is_called or not joint.skipped):
                 found.append((compiled, Kind.PROVEN, score))
@@ -348,6 +348,13 @@ def may_be_address(candidate: Candidate) -> bool:
     """Whether what stands behind it may show a candidate to be a postcode and a phone number."""
     return len(candidate.parts) == 2 and _are_postcode_and_phone(
         candidate.parts[0][0].value, candidate.parts[1][0].value
+    )
+
+
+def may_become_natural(sizes: tuple[int, ...]) -> bool:
+    """Whether groups so far, with more behind them, may be those of one number."""
+    return (sizes[0] >= 3 and len(set(sizes)) == 1) or any(
+        natural[: len(sizes)] == sizes for natural in _NATURAL
     )
 
 

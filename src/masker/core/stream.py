@@ -111,7 +111,7 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
         for number, track in enumerate(rules.tracks):
             mine = [joint for joint in joints if joint.first.track == number]
             places |= _of_joints(track, mine, read.tracks[number], text)
-        places |= _of_words(rules, candidates, closed, text, lowered)
+        places |= _of_words(rules, closed, lowered)
         certain = _certain(candidates, joints, pieces, text, places)
     places |= _of_word_end(rules, text)
     undecided = [place for place in places if place >= start and place not in certain]
@@ -134,45 +134,77 @@ def _of_joints(
     if last.end < len(text):
         gap = text[last.end :]
         for joint in joints:
-            if joint.last.index == last.index and (
-                gaps.may_still_join(gap, called=bool(joint.called & track.loose))
-                or (track.letters and compact.may_be_group(gap))
-            ):
-                places |= _characters(joint)
+            if joint.last.index != last.index:
+                continue
+            called = bool(joint.called & track.loose)
+            joins = gaps.may_still_join(gap, called=called)
+            is_group = track.letters and compact.may_be_group(gap)
+            if joins or is_group:
+                over_words = joins and gaps.ONLY_SEPARATORS.fullmatch(gap) is None
+                runs = [piece for piece, _ in joint.parts]
+                size = _open_size(
+                    track, runs, closed=len(runs), over_words=over_words, called=joint.called
+                )
+                places |= _first_places(runs, size)
         return places
-    for joint in [None, *joints]:
-        if joint is None:
-            value, called = last.value, last.weak | last.near
-        elif joint.last.index + 1 == last.index and last.lead != gaps.BROKEN:
-            value, called = joint.value + last.value, joint.called | last.weak | last.near
-        else:
-            continue
-        if track.can_grow(value, called) or track.is_full(value, called) or _opened(track, value):
-            places.update(range(last.start, last.end))
-            if joint is not None:
-                places |= _characters(joint)
+    places |= _first_places([last], _open_size(track, [last], closed=0, called=last.weak | last.near))
+    for joint in joints:
+        if joint.last.index + 1 == last.index and last.lead != gaps.BROKEN:
+            runs = [*(piece for piece, _ in joint.parts), last]
+            over_words = max(joint.loosest, last.lead) >= gaps.LABEL
+            called = joint.called | last.weak | last.near
+            size = _open_size(
+                track, runs, closed=len(runs) - 1, over_words=over_words, called=called
+            )
+            places |= _first_places(runs, size)
     return places
 
 
-def _opened(track: Track, value: str) -> bool:
-    """Whether words behind it could make this, or what it grows into, a number."""
-    return any(
-        pattern is not None and (pattern.is_full(value) or pattern.can_grow(value))
-        for _, pattern in track.called
-    )
+def _open_size(
+    track: Track, runs: list[Piece], *, closed: int, called: int, over_words: bool = False
+) -> int:
+    """How many leading characters of these runs a continuation could still mask, or let go.
+
+    So many of the runs are `closed`: the last one, where it is not, may be longer yet.
+    """
+    value = "".join(piece.value for piece in runs)
+    first = runs[0]
+    sizes = tuple(len(piece.value) for piece in runs[:closed])
+    starts_block = first.index == 0 or first.lead > gaps.LINE
+    most = 0
+    for compiled in track.rules:
+        if first.denied & compiled.bit:
+            continue
+        loose = compiled.loose
+        is_called = bool(called & compiled.bit)
+        if loose is not None and is_called and (loose.can_grow(value) or loose.is_full(value)):
+            return len(value)
+        if not compiled.checked:
+            # Without a check digit a number is whole, or in groups that numbers have.
+            if over_words or not (
+                starts_block or not sizes or evidence.may_become_natural(sizes)
+            ):
+                continue
+        if compiled.pattern.can_grow(value):
+            return len(value)
+        if compiled.pattern.is_full(value) and (compiled.check(value) or loose is not None):
+            most = max(most, len(value) - compiled.keep_last)
+    return most
 
 
-def _characters(joint: Joint) -> set[int]:
-    return {
-        place for piece, _ in joint.parts for place in range(piece.start, piece.end)
-    }
+def _first_places(runs: list[Piece], size: int) -> set[int]:
+    places: set[int] = set()
+    for piece in runs:
+        places.update(range(piece.start, min(piece.end, piece.start + size)))
+        size -= len(piece.value)
+        if size <= 0:
+            break
+    return places
 
 
 def _of_words(
     rules: RuleSet,
-    candidates: tuple[Candidate, ...],
     closed: tuple[tuple[Piece, ...], ...],
-    text: str,
     lowered: str,
 ) -> set[int]:
     """The characters of the last run, and those joined to it, that words behind could call for."""
@@ -182,13 +214,14 @@ def _of_words(
             continue
         if compact.sentence_ends(lowered, pieces[-1].end):
             continue
-        value = ""
+        runs: list[Piece] = []
         for piece in reversed(pieces):
-            value = piece.value + value
-            if any(
-                pattern is not None and pattern.is_full(value) for _, pattern in track.called
-            ):
-                places.update(range(piece.start, pieces[-1].end))
+            runs.insert(0, piece)
+            value = "".join(run.value for run in runs)
+            for compiled in track.rules:
+                shape = compiled.pattern if compiled.rule.context_required else compiled.loose
+                if shape is not None and not piece.denied & compiled.bit and shape.is_full(value):
+                    places |= _first_places(runs, len(value) - compiled.keep_last)
             if piece.lead > gaps.LABEL or len(value) > 2 * evidence.STRONG_CHECK:
                 break
     return places
@@ -246,7 +279,7 @@ def _of_word_end(rules: RuleSet, text: str) -> set[int]:
     bare = size
     while bare and characters.is_separator(text[bare - 1]) and size - bare < gaps.MAX_SEPARATORS:
         bare -= 1
-    if bare and (ord(text[bare - 1]) in characters.HANZI or text[bare - 1] in characters.X_FORMS):
+    if bare and ord(text[bare - 1]) in characters.HANZI:
         places.add(bare - 1)
     for track in rules.tracks:
         if track.letters:
