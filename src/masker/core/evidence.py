@@ -91,6 +91,10 @@ _NATURAL = {
     (8, 8), (8, 8, 3), (6, 6, 3), (6, 4, 5), (6, 8, 3, 1), (6, 4, 2, 2, 4),
 }  # fmt: skip
 _OCTET = 255
+# ISO/IEC 7812-1 caps a card number at 19 digits.
+MAX_DIGITS = 19
+# Smaller groups, in the midst of other numbers, are the numbers of a list.
+LEAST_GROUP = 3
 _TAIL_DIGITS = 10
 _COUNTING = 6
 # A ZIP code, and a phone number as it is dialled in groups: no network writes a card so.
@@ -120,8 +124,6 @@ _QUAD = re.compile(r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})(?:\.(?:25[0-5]|2[0-4][
 def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
     """The rules for which this joint is a number, each with why and how surely."""
     value, called = joint.value, joint.called
-    if not track.is_full(value, called):
-        return []
     found: list[tuple[CompiledRule, Kind, float]] = []
     for compiled in track.rules:
         bit = compiled.bit
@@ -161,8 +163,6 @@ def has_check_digit(compiled: CompiledRule, value: str) -> bool:
 def waits_for_words(joint: Joint, track: Track) -> bool:
     """Whether only its check digit fails: words that call it a card may still come."""
     value = joint.value
-    if not track.pattern.is_full(value):
-        return False
     return any(
         compiled.loose is not None
         and not joint.denied & compiled.bit
@@ -353,7 +353,7 @@ def may_be_address(candidate: Candidate) -> bool:
 
 def may_become_natural(sizes: tuple[int, ...]) -> bool:
     """Whether groups so far, with more behind them, may be those of one number."""
-    return (sizes[0] >= 3 and len(set(sizes)) == 1) or any(
+    return (sizes[0] >= LEAST_GROUP and len(set(sizes)) == 1) or any(
         natural[: len(sizes)] == sizes for natural in _NATURAL
     )
 
@@ -363,7 +363,7 @@ def _is_natural(sizes: tuple[int, ...]) -> bool:
     if len(sizes) == 1 or sizes in _NATURAL:
         return True
     size = sizes[0]
-    return size >= 3 and all(other == size for other in sizes[:-1]) and sizes[-1] <= size
+    return size >= LEAST_GROUP and all(other == size for other in sizes[:-1]) and sizes[-1] <= size
 
 
 def _is_dialled(text: str, start: int, size: int, compiled: CompiledRule) -> bool:

@@ -278,23 +278,23 @@ class _Step:
 
     def offer(self, joint: Joint) -> bool:
         """Keep a joint that can grow, note one that is a number; False where it is neither."""
-        matches = evidence.weigh(joint, self.track)
+        track, tail = self.track, joint.last.tail
+        checked = tail >= gaps.LABEL or joint.loosest >= gaps.LABEL
+        full, grows = track.ask(joint.value, joint.called, checked=checked)
+        if not (full or grows):
+            return False
+        matches = evidence.weigh(joint, track) if full else ()
         for compiled, kind, score in matches:
             keep_last = compiled.keep_last
-            candidate = Candidate(
-                joint.parts, len(joint.value), keep_last, compiled, kind, score
-            )
+            candidate = Candidate(joint.parts, len(joint.value), keep_last, compiled, kind, score)
             self.matched.append((joint, candidate))
         if matches:
             joint = joint._replace(found=True)
-        # Once a check digit proves it, words that would do without one open nothing more.
-        called = 0 if any(score >= evidence.CHECKED for _, _, score in matches) else joint.called
-        tail = joint.last.tail
-        grows = self.track.can_grow(
-            joint.value, called, checked=tail >= gaps.LABEL or joint.loosest >= gaps.LABEL
-        )
+            if joint.called and any(score >= evidence.CHECKED for _, _, score in matches):
+                # A check digit proves it: words that would do without one open nothing more.
+                grows = track.ask(joint.value, 0, checked=checked)[1]
         if tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called & self.track.loose):
-            if grows or (not matches and evidence.waits_for_words(joint, self.track)):
+            if grows or (full and not matches and evidence.waits_for_words(joint, track)):
                 self.keep(joint)
                 return True
         if grows and not matches:
@@ -326,7 +326,8 @@ def join(
             step = _Step(track)
             for joint in open_joints:
                 _extend(step, joint, piece, lane, talk)
-            step.offer(_start(piece))
+            if not _is_in_list(piece, pieces):
+                step.offer(_start(piece))
             open_joints = list(step.after.values())
             ended += step.ended
             for joint, candidate in step.matched:
@@ -356,6 +357,19 @@ def join(
         alive, overflow = alive[:MAX_JOINTS], alive[MAX_JOINTS:]
         found += [_whole(joint, rules.tracks[joint.first.track].rules[0]) for joint in overflow]
     return tuple(alive), tuple(found), ended
+
+
+def _is_in_list(piece: Piece, pieces: tuple[Piece, ...]) -> bool:
+    """Whether it stands in the middle of a long list of small numbers: no number begins there."""
+    index = piece.index
+    return (
+        index > 0
+        and index + evidence.MAX_DIGITS < len(pieces)
+        and piece.lead == gaps.JOINED
+        and len(piece.value) < evidence.LEAST_GROUP
+        and pieces[index + 1].gap == piece.gap
+        and not piece.weak
+    )
 
 
 def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:

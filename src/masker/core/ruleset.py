@@ -22,7 +22,7 @@ from functools import lru_cache
 
 import regex
 
-from masker.core import characters
+from masker.core import characters, gaps
 from masker.core.checks import CHECKS
 from masker.core.rules import Rule, compile_pattern
 
@@ -30,19 +30,45 @@ from masker.core.rules import Rule, compile_pattern
 MAX_VALUE = 64
 # What one question to a pattern may take, in seconds; after that the answer is "mask it".
 PATTERN_TIMEOUT = 0.25
+_SHORT = 3
 _FLAGS = re.compile(r"\s*\(\?([a-zA-Z]+)\)")
 
 
 class Pattern:
     """A pattern over compact values, and both questions about it. A timeout counts as yes."""
 
-    __slots__ = ("_full", "_growing", "_source", "_timeout")
+    __slots__ = ("_full", "_growing", "_short", "_source", "_timeout")
 
     def __init__(self, sources: Sequence[str], *, watched: bool) -> None:
         self._source = "|".join(_scoped(source) for source in sources) or "(?!)"
         self._full = regex.compile(self._source)
         self._growing: list[regex.Pattern[str] | None] = [None] * (MAX_VALUE + 1)
         self._timeout = PATTERN_TIMEOUT if watched else None
+        # Most numbers in chat are this short, and say nothing of anybody: their answers are kept.
+        self._short: dict[str, tuple[bool, bool]] = {}
+
+    def ask(self, value: str) -> tuple[bool, bool]:
+        """Both questions at once: whether this is a whole number, whether it can grow into one."""
+        known = self._short.get(value)
+        if known is not None:
+            return known
+        try:
+            match = (
+                self._full.fullmatch(value, partial=True)
+                if self._timeout is None
+                else self._full.fullmatch(value, partial=True, timeout=self._timeout)
+            )
+        except TimeoutError:
+            return True, True
+        if match is None:
+            answer = (False, False)
+        elif match.partial:
+            answer = (False, len(value) < MAX_VALUE)
+        else:
+            answer = (True, self.can_grow(value))
+        if len(value) <= _SHORT:
+            self._short[value] = answer
+        return answer
 
     def is_full(self, value: str) -> bool:
         """Whether this is a whole number by its shape."""
@@ -127,28 +153,24 @@ class Track:
         # Rules whose words hold a number together over talk: those that are masked on words alone.
         self.loose = sum(found.bit for found in rules if found.loose is not None)
 
-    def can_grow(self, value: str, called: int, *, checked: bool = False) -> bool:
-        """Whether any rule, or any that the words call for, could still become a number.
+    def ask(self, value: str, called: int, *, checked: bool = False) -> tuple[bool, bool]:
+        """Whether any rule, or any that the words call for, has this shape; and could still.
 
-        `checked` asks this only of rules with a check digit.
+        `checked` asks of growth only where there is a check digit.
         """
-        if (self.checked if checked else self.pattern).can_grow(value):
-            return True
-        if called:
+        full, grows = self.pattern.ask(value)
+        if checked and grows:
+            grows = self.checked.ask(value)[1]
+        if called and not (full and grows):
             for bit, pattern in self.called:
-                if called & bit and pattern is not None and pattern.can_grow(value):
-                    return True
-        return False
+                if called & bit and pattern is not None:
+                    also_full, also_grows = pattern.ask(value)
+                    full, grows = full or also_full, grows or also_grows
+        return full, grows
 
-    def is_full(self, value: str, called: int) -> bool:
-        """Whether any rule, or any that the words call for, has this shape."""
-        if self.pattern.is_full(value):
-            return True
-        if called:
-            for bit, pattern in self.called:
-                if called & bit and pattern is not None and pattern.is_full(value):
-                    return True
-        return False
+    def can_grow(self, value: str, called: int) -> bool:
+        """Whether any rule, or any that the words call for, could still become a number."""
+        return self.ask(value, called)[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -292,6 +314,13 @@ def _numerals() -> str:
     )
 
 
+_FEW = _SHORT
+_ASCII_DIGITS = re.compile("[0-9]").findall
+_EVERY_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}{characters.HANZI_CLASS}]").findall
+_GLUED = re.compile(
+    f"[{characters.LETTER_CLASS}][{characters.DIGIT_CLASS}]|[{characters.DIGIT_CLASS}][{characters.LETTER_CLASS}]"
+    f"|[A-Z][ (-]{{1,3}}[{characters.DIGIT_CLASS}]|[{characters.DIGIT_CLASS}][ (-]{{1,3}}[A-Z]"
+).search
 _NUMERALS = re.compile(_numerals(), re.DOTALL).search
 
 
@@ -305,7 +334,7 @@ class RuleSet:
         RuleError: never; rules were checked when they were read.
     """
 
-    __slots__ = ("_ascii_word", "_hanzi_word", "compiled", "keywords", "rules", "text_rules",
+    __slots__ = ("_ascii_word", "_hanzi_word", "_reads_letters", "compiled", "keywords", "rules", "text_rules",
                  "tracks", "words")  # fmt: skip
 
     def __init__(self, rules: Sequence[Rule], *, watched: bool = True) -> None:
@@ -322,33 +351,60 @@ class RuleSet:
             for group, letters in ((plain, False), (lettered, True))
             if group
         )
+        self._reads_letters = any(track.letters for track in self.tracks)
         self._ascii_word = self.words.ascii.search
         self._hanzi_word = self.words.hanzi.search
 
     def needs_look(self, text: str) -> bool:
-        """Whether a text has what the engine must look at: a digit, a word, a keyword.
+        """Whether a text by itself has what the engine must look at.
 
-        Most messages have nothing of the kind, and this is all that is done with them.
+        Most messages have no digit, no word of a rule and no keyword, and this is all that is
+        done with them; a few small numbers in the midst of talk are all there is in most others.
         """
         if text.isascii():
-            if _ASCII_DIGIT(text) is not None:
-                return True
-            text = text.lower()
-            if self._ascii_word(text) is not None:
-                return True
+            has_digit = _ASCII_DIGIT(text) is not None
+            lowered = text.lower()
         else:
             # One class of the basic plane is one table look-up a character; what lies beyond it
             # (mathematical digits, and every emoji) would make it a list of ranges.
-            if _MAYBE_DIGIT(text) is not None and (
+            has_digit = _MAYBE_DIGIT(text) is not None and (
                 _ANY_DIGIT(text) is not None or _NUMERALS(text) is not None
-            ):
+            )
+            lowered = lower(text)
+            if self._hanzi_word(lowered) is not None:
                 return True
-            text = lower(text)
-            if self._hanzi_word(text) is not None:
+        if has_digit and not self._is_small_talk(text):
+            return True
+        if self._ascii_word(lowered) is not None:
+            return True
+        for word in self.keywords:
+            if word in lowered:
                 return True
-            if _ASCII_LETTER(text) is not None and self._ascii_word(text) is not None:
-                return True
-        return any(word in text for word in self.keywords)
+        return False
+
+    def _is_small_talk(self, text: str) -> bool:
+        """Whether its digits are few, no number of any rule, and words stand behind the last.
+
+        What is no number here and cannot go on in the next message is nothing to anybody.
+        """
+        digits = (_ASCII_DIGITS if text.isascii() else _EVERY_DIGIT)(text)
+        count = len(digits)
+        if count > _FEW or (self._reads_letters and _GLUED(text) is not None):
+            return False
+        # Only so much behind the last digit is looked at as the start of a gap.
+        tail = text[-gaps.MAX_LABEL - 1 :]
+        last = digits[-1]
+        if last in tail:
+            tail = tail[tail.rindex(last) + 1 :]
+            if gaps.edge(tail) <= gaps.LABEL:
+                return False
+        value = "".join(digits).translate(characters.VALUE)
+        for track in self.tracks:
+            for low in range(count):
+                for high in range(low + 1, count + 1):
+                    if track.pattern.ask(value[low:high])[0]:
+                        return False
+        return True
 
 
 def _scoped(source: str) -> str:
