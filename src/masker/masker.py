@@ -33,10 +33,10 @@ class Masker:
         rules_path: str | PathLike[str] | None = None,
     ) -> None:
         own = rules_path is not None
-        available = packs.load_packs(rules_path) if rules_path is not None else packs.bundled_packs()
-        self._rules = RuleSet(
-            _chosen(available, rules, all_packs=own), watched=own
+        available = (
+            packs.load_packs(rules_path) if rules_path is not None else packs.bundled_packs()
         )
+        self._rules = RuleSet(_chosen(available, rules, all_packs=own), watched=own)
 
     def __repr__(self) -> str:
         return f"Masker({len(self._rules.rules)} rules)"

@@ -108,7 +108,9 @@ WORD_AFTER_NUMERAL = (
 )
 # Hanzi that may stand before a lone numeral which is a digit all the same (卡号是六).
 BEFORE_LONE_NUMERAL = "是为為号號码碼位到面边邊段分"
-WORD_BEFORE_NUMERAL = "第周期拜万萬十初唯之统統同单單专專另逐任某每百千几幾上下这這那近约約大小老其划劃惟"
+WORD_BEFORE_NUMERAL = (
+    "第周期拜万萬十初唯之统統同单單专專另逐任某每百千几幾上下这這那近约約大小老其划劃惟"
+)
 
 
 def is_separator(char: str) -> bool:

@@ -33,7 +33,9 @@ _DIGITS = re.compile(
     f"|(?<![{_ASCII_LETTER}])[{re.escape(characters.X_FORMS)}](?![{_ASCII_LETTER}])"
 )
 _ALNUM = f"{characters.DIGIT_CLASS}{characters.LETTER_CLASS}"
-_WORDS = re.compile(f"(?<![{characters.LETTER_CLASS}])[{characters.LETTER_CLASS}]*[{characters.DIGIT_CLASS}][{_ALNUM}]*")
+_WORDS = re.compile(
+    f"(?<![{characters.LETTER_CLASS}])[{characters.LETTER_CLASS}]*[{characters.DIGIT_CLASS}][{_ALNUM}]*"
+)
 _GROUP_BETWEEN = re.compile(r"[ -]{1,3}([A-Z]{1,5})[ -]{1,3}")
 _GROUP_BEFORE = re.compile(r"(?<![A-Za-z])([A-Z]{1,5})[ (-]{1,3}$")
 _GROUP_AFTER = re.compile(r"[ (-]{1,3}([A-Z])(?![A-Za-z])")
@@ -65,13 +67,15 @@ _UUID_SO_FAR = regex.compile(_UUID_SOURCE, regex.IGNORECASE)
 _UUID_BEGUN = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}-[0-9a-f-]*\Z", re.IGNORECASE)
 # In a hash, or a machine's id, digits follow on letters that follow on digits.
 _HASH = re.compile(r"(?<![0-9a-z])[a-z]*[0-9]+[a-z]+(?:[0-9]+[a-z]+)*[0-9]+", re.IGNORECASE)
+
+
 class Piece(NamedTuple):
     """A run of digits in one message, as a part that a number may have."""
 
     note: int
     """The message's place in its lane."""
     track: int
-    index: int
+    place: int
     """Its place among the runs of this message."""
     value: str
     """Compact: ASCII digits and upper-case letters."""
@@ -114,7 +118,9 @@ def blocked_spans(text: str) -> list[tuple[int, int]]:
         spans += [match.span() for match in _UUID.finditer(text)]
     for match in _HASH.finditer(text):
         # Its first run of digits may be a number with letters behind it.
-        letters = next(place for place in range(match.start(), match.end()) if text[place].isdigit())
+        letters = next(
+            place for place in range(match.start(), match.end()) if text[place].isdigit()
+        )
         while text[letters].isdigit():
             letters += 1
         spans.append((letters, match.end()))
@@ -123,7 +129,7 @@ def blocked_spans(text: str) -> list[tuple[int, int]]:
 
 def _is_remnant(text: str, start: int, end: int) -> bool:
     """Whether this is what a number that was masked before still shows, behind its stars."""
-    if end - start > REMNANT_DIGITS or end < len(text) and ord(text[end]) in characters.VALUE:
+    if end - start > REMNANT_DIGITS or ord(text[end : end + 1] or " ") in characters.VALUE:
         return False
     stars = 0
     for place in range(start - 1, max(-1, start - 1 - gaps.MAX_SEPARATORS), -1):
@@ -171,15 +177,17 @@ def sentence_ends(lowered: str, start: int) -> bool:
 
 
 # A count or an ordinal inside a label is no part of a number: 前4位, 第1段, first 4:, part 2 is.
+_COUNTED = "位段部组組个個节截串码碼"
+_PARTS = "first|next|last|final|other|middle|remaining|part|segment|group|block|chunk"
+_TWO_DIGITS = f"([{characters.DIGIT_CLASS}]{{1,2}})"
 _COUNT = re.compile(
-    rf"(?:(?:\A|[{gaps.LABEL_HANZI}])\s?([{characters.DIGIT_CLASS}]{{1,2}})\s?(?=[位段部组組个個节截串码碼])"
-    rf"|第\s?([{characters.DIGIT_CLASS}]{{1,2}})(?![{characters.DIGIT_CLASS}])"
-    r"|\b(?:first|next|last|final|other|middle|remaining|part|segment|group|block|chunk)\s([0-9]{1,2})"
+    rf"(?:(?:\A|[{gaps.LABEL_HANZI}])\s?{_TWO_DIGITS}\s?(?=[{_COUNTED}])"
+    rf"|第\s?{_TWO_DIGITS}(?![{characters.DIGIT_CLASS}])"
+    rf"|\b(?:{_PARTS})\s([0-9]{{1,2}})"
     r"(?=\s?(?:digits?|numbers?|ones|figures?|nums?|chars?|characters?|:|：|=|is\b|are\b)))",
     re.IGNORECASE,
 )
-_HAS_COUNT = re.compile(r"[位段部组組个個节截串码碼第]|\b(?:first|next|last|final|other|middle|remaining|part"
-                        r"|segment|group|block|chunk)\s[0-9]", re.IGNORECASE)  # fmt: skip
+_HAS_COUNT = re.compile(rf"[第{_COUNTED}]|\b(?:{_PARTS})\s[0-9]", re.IGNORECASE)
 
 
 def digit_runs(text: str) -> list[tuple[int, int]]:
@@ -204,9 +212,12 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
                 # The check character X: only behind digits, or alone but for a label.
                 if not joined_left and not _stands_alone(text, start, end):
                     continue
-            elif not joined_left and not (after < size and _is_joined(text[end:after])):
-                if _is_word(text, start, end):
-                    continue
+            elif (
+                not joined_left
+                and not (after < size and _is_joined(text[end:after]))
+                and _is_word(text, start, end)
+            ):
+                continue
         runs.append((start, end))
     return runs
 
@@ -295,7 +306,7 @@ def read(
 
 
 def announced(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:
-    """The rules whose number a text says is coming: my card number is, 卡号发你, 卡号："""
+    """The rules whose number a text says is coming (my card number is; 卡号发你; 卡号：)."""
     if not words:
         return 0
     _, end, yes, no = words[-1]
@@ -329,12 +340,12 @@ def _pieces(
     if starred:
         runs = [run for run in runs if not _is_remnant(text, *run)]
     if blocked:
-        named = {end for _, end, yes, _ in words if yes}
+        named_ends = {end for _, end, yes, _ in words if yes}
         spans = [
             (low, high)
             for low, high in blocked
             # A word may name what starts here even inside an address (…?card=4111…).
-            if not any(end in named for end in range(low, high))
+            if not any(end in named_ends for end in range(low, high))
         ]
         runs = _outside(runs, spans, len(text))
     if not runs:
@@ -344,35 +355,32 @@ def _pieces(
     previous_end = 0
     last = len(runs) - 1
     lead = gaps.edge(text[: runs[0][0]])
-    gap: str | None = None
     for index, (start, end) in enumerate(runs):
-        if index:
-            gap = text[previous_end:start]
-        if index < last:
-            tail = gaps.between(text[end : runs[index + 1][0]])
-        else:
-            tail = gaps.edge(text[end:])
+        following = runs[index + 1][0] if index < last else len(text)
+        tail = gaps.between(text[end:following]) if index < last else gaps.edge(text[end:])
         named = near = weak = denied = refused = 0
         if words:
-            following = runs[index + 1][0] if index < last else len(text)
+            said_from = previous_end
             if starred:
                 # Stars are the digits they were: words reach as far as they did before.
                 star = text.find("*", end, following)
                 following = star if star >= 0 else following
-                previous_end = max(previous_end, text.rfind("*", 0, start) + 1)
+                said_from = max(previous_end, text.rfind("*", 0, start) + 1)
             while at < len(words) and words[at][1] < start - FAR_BEFORE:
                 at += 1
             named, near, weak, denied, refused = _said(
-                words, at, lowered, start, end, previous_end, following
+                words, at, lowered, start, end, said_from, following
             )
         if heard or asked:
             weak |= (heard | asked) & ~denied
             if asked and lead <= gaps.LABEL:
                 near |= asked & ~denied
                 named |= asked & ~denied
+        value = text[start:end].translate(characters.COMPACT)
+        gap = text[previous_end:start] if index and lead == gaps.JOINED else None
         pieces.append(
-            Piece(note, track, index, text[start:end].translate(characters.COMPACT), start, end,
-                  gap if lead == gaps.JOINED and index else None, lead, tail, named, near, weak, denied, refused)
+            Piece(note, track, index, value, start, end, gap, lead, tail,
+                  named, near, weak, denied, refused)
         )  # fmt: skip
         previous_end, lead = end, tail
     return tuple(pieces)
@@ -416,11 +424,12 @@ def _said(
                     named, denied = yes, no
                     if no and not gaps.ONLY_LABEL.fullmatch(lowered, word_start, word_end):
                         refused = no
-        elif yes and word_start >= end and word_end <= following:
-            if (
-                word_start - end <= NEAR_AFTER
-                and _SENTENCE_END.search(lowered, end, word_start) is None
-            ):
-                near |= yes
-                weak |= yes
+        elif (
+            yes
+            and end <= word_start <= end + NEAR_AFTER
+            and word_end <= following
+            and _SENTENCE_END.search(lowered, end, word_start) is None
+        ):
+            near |= yes
+            weak |= yes
     return named & ~denied, near & ~denied, weak & ~denied, denied, refused

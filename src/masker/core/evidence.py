@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 from masker.core import gaps
@@ -70,8 +71,8 @@ class Candidate(NamedTuple):
 
 # The score of what a check digit proves: with words it is one, without words this.
 CHECKED = 0.9
-# Below this many digits a beginning is not kept hidden: four may be shown of any number, and the four
-# that a masked number shows must not be masked again.
+# Below this many digits a beginning is not kept hidden: four may be shown of any number,
+# and the four that a masked number shows must not be masked again.
 BEGUN_NAMED = 5
 BEGUN_NEAR = 6
 BEGUN_JOINED = 8
@@ -80,7 +81,7 @@ BEGUN_LONG = 12
 BEGUN_PARTS = 3
 # The one network whose prefix is more than a digit that half of all numbers begin with.
 _UNIONPAY = "62"
-# ISO/IEC 7812-1: no payment network issues under a first digit of 0, 1 or 7; region codes do begin so.
+# ISO/IEC 7812-1: no payment network issues under a first digit of 0, 1 or 7.
 _NO_NETWORK = "017"
 # A check over so many characters, with a region and a date inside, does not happen by chance.
 STRONG_CHECK = 18
@@ -118,7 +119,9 @@ _ADDRESS = re.compile(
     r"|(?-i:\b[A-Z]{2})\W{1,3}$|电话|電話|手机|手機|邮编|郵編|地址|联系|聯繫|收件|寄到|送到",
     re.IGNORECASE,
 )
-_QUAD = re.compile(r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
+_QUAD = re.compile(
+    r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}"
+)
 
 
 def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
@@ -195,9 +198,13 @@ def begun(joint: Joint, track: Track) -> CompiledRule | None:
                 return compiled
             if over_messages and _is_unmistakable(joint, compiled):
                 return compiled
-        elif size >= BEGUN_JOINED and joint.named & bit and loose.can_grow(value):
-            if not _PHONE.fullmatch(value):
-                return compiled
+        elif (
+            size >= BEGUN_JOINED
+            and joint.named & bit
+            and loose.can_grow(value)
+            and not _PHONE.fullmatch(value)
+        ):
+            return compiled
     return None
 
 
@@ -216,7 +223,7 @@ def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
             parts[piece.note] = parts.get(piece.note, "") + piece.value
     first, last = joint.first, joint.last
     if (
-        first.index
+        first.place
         or first.lead > gaps.LABEL
         or last.tail > gaps.LABEL
         or any(_PHONE.fullmatch(part) for part in parts.values())
@@ -251,9 +258,9 @@ def is_plausible(
         return False
     if first.note != last.note:
         return is_called or not _has_network_address(parts)
-    starts_block = first.index == 0 or first.lead > gaps.LINE
+    starts_block = first.place == 0 or first.lead > gaps.LINE
     digits_behind = 0
-    for place in range(last.index + 1, len(pieces)):
+    for place in range(last.place + 1, len(pieces)):
         if pieces[place].lead > gaps.LINE or digits_behind > _TAIL_DIGITS:
             break
         digits_behind += len(pieces[place].value)
@@ -284,7 +291,7 @@ def is_plausible(
         return True
     inner = {piece.gap for piece, _ in parts[1:]}
     starts = starts_block or first.gap not in inner
-    ends = digits_behind <= _TAIL_DIGITS or pieces[last.index + 1].gap not in inner
+    ends = digits_behind <= _TAIL_DIGITS or pieces[last.place + 1].gap not in inner
     if first.gap is not None and not starts_block and len(inner) > 1:
         # Not from the middle of one group to the middle of another (010-5687,010-5687).
         starts = False
@@ -307,7 +314,7 @@ def _has_region_and_date(compiled: CompiledRule, value: str) -> bool:
 def _is_counting(parts: tuple[tuple[Piece, int], ...]) -> bool:
     """One, two, three, ...: somebody counts, or numbers a list."""
     numbers = [int(piece.value) if piece.value.isdigit() else -1 for piece, _ in parts]
-    return all(after - before == 1 for before, after in zip(numbers, numbers[1:], strict=False))
+    return all(after - before == 1 for before, after in pairwise(numbers))
 
 
 def _is_amount(text: str, parts: tuple[tuple[Piece, int], ...]) -> bool:
@@ -382,9 +389,7 @@ def _is_postcode_and_phone(
     return (
         _ADDRESS.search(text[low : first.start]) is not None
         or _ADDRESS.search(text[last.end : high]) is not None
-        or any(
-            low <= piece.start < first.start or last.end < piece.end <= high for piece in pieces
-        )
+        or any(low <= piece.start < first.start or last.end < piece.end <= high for piece in pieces)
     )
 
 
@@ -420,5 +425,5 @@ def _is_network_addresses(text: str, first: Piece, last: Piece) -> bool:
 def is_postcode_then_phone(before: Piece, after: Piece, text: str) -> bool:
     """An address whose postcode ends a message, and a phone number that starts the next."""
     return _are_postcode_and_phone(before.value, after.value) and (
-        before.index > 0 or _ADDRESS.search(text, 0, before.start) is not None
+        before.place > 0 or _ADDRESS.search(text, 0, before.start) is not None
     )

@@ -25,10 +25,9 @@ from typing import NamedTuple
 from masker.core import compact, evidence, gaps
 from masker.core.compact import Piece
 from masker.core.evidence import Candidate, Joint, Kind
-from masker.core.masking import Span
 from masker.core.messages import MaskedMessage, Message
 from masker.core.render import Note, pending_runs, render
-from masker.core.ruleset import RuleSet, Track, lower
+from masker.core.ruleset import CompiledRule, RuleSet, Track, lower
 from masker.core.texts import text_spans
 
 # More joints than this at once are no dictation; the oldest are then masked for good.
@@ -93,8 +92,8 @@ def receive(
     """One message of this lane: the lane after it, and every message that has something to say.
 
     `asked` holds the rules that the other party asked for, `refused` those it asked for
-    something else than (an order number is no card, though it may look like one); `revision` is what this message
-    comes out as, where its id was used before.
+    something else than (an order number is no card, though it may look like one);
+    `revision` is what this message comes out as, where its id was used before.
     """
     text = message.text
     now = lane.time
@@ -106,7 +105,9 @@ def receive(
     lowered = lower(text)
     if lane.announced and seq - lane.announced_at <= ANNOUNCED:
         asked |= lane.announced
-    read = compact.read(rules, text, lowered, note=seq, asked=asked, heard=lane.said, refused=refused)
+    read = compact.read(
+        rules, text, lowered, note=seq, asked=asked, heard=lane.said, refused=refused
+    )
     fixed = text_spans(rules, text, lowered)
     said, said_at = lane.said, lane.said_at
     announced, announced_at = lane.announced, lane.announced_at
@@ -185,7 +186,7 @@ def _settle(
     out: list[MaskedMessage] = []
     pending = pending_runs(lane.joints, lane.candidates)
     for note in lane.notes:
-        final = not any((piece.note, piece.track, piece.index) in pending for piece in note.pieces)
+        final = not any((piece.note, piece.track, piece.place) in pending for piece in note.pieces)
         if final or note.seq == fresh:
             out.append(render(note, lane.candidates, pending, final=final))
         if not final:
@@ -232,7 +233,7 @@ def _without_repeats(
     )
 
 
-def _whole(joint: Joint, compiled: evidence.CompiledRule) -> Candidate:
+def _whole(joint: Joint, compiled: CompiledRule) -> Candidate:
     return Candidate(joint.parts, len(joint.value), 0, compiled, Kind.BEGUN, 0.5)
 
 
@@ -293,10 +294,11 @@ class _Step:
             if joint.called and any(score >= evidence.CHECKED for _, _, score in matches):
                 # A check digit proves it: words that would do without one open nothing more.
                 grows = track.ask(joint.value, 0, checked=checked)[1]
-        if tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called & self.track.loose):
-            if grows or (full and not matches and evidence.waits_for_words(joint, track)):
-                self.keep(joint)
-                return True
+        is_open = tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called & track.loose)
+        waits = full and not matches and evidence.waits_for_words(joint, track)
+        if is_open and (grows or waits):
+            self.keep(joint)
+            return True
         if grows and not matches:
             self.ended.append(joint)
         return grows or bool(matches)
@@ -361,7 +363,7 @@ def join(
 
 def _is_in_list(piece: Piece, pieces: tuple[Piece, ...]) -> bool:
     """Whether it stands in the middle of a long list of small numbers: no number begins there."""
-    index = piece.index
+    index = piece.place
     return (
         index > 0
         and index + evidence.MAX_DIGITS < len(pieces)
@@ -374,7 +376,7 @@ def _is_in_list(piece: Piece, pieces: tuple[Piece, ...]) -> bool:
 
 def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
     """Keep a joint; two that begin together and read the same are one, with the runs of both."""
-    key = (joint.value, joint.first.note, joint.first.index)
+    key = (joint.value, joint.first.note, joint.first.place)
     same = joints.get(key)
     if same is None:
         joints[key] = joint
@@ -395,8 +397,8 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> 
     """One joint and one more run: it goes on, stands aside for it, or has ended."""
     last = joint.last
     if last.note == piece.note:
-        gap = piece.lead if piece.index == last.index + 1 else gaps.BROKEN
-    elif piece.index and not joint.skipped:
+        gap = piece.lead if piece.place == last.place + 1 else gaps.BROKEN
+    elif piece.place and not joint.skipped:
         gap = gaps.BROKEN
     else:
         gap = max(last.tail, piece.lead, gaps.LINE)
@@ -427,13 +429,20 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> 
         step.ended.append(joint)
 
 
-def _may_go_on(
-    longer: Joint, gap: int, joint: Joint, piece: Piece, lane: Lane, loose: int
-) -> bool:
-    if gap >= gaps.TEXT and not longer.called & loose and len(longer.value) < evidence.STRONG_CHECK - 1:
+def _may_go_on(longer: Joint, gap: int, joint: Joint, piece: Piece, lane: Lane, loose: int) -> bool:
+    if (
+        gap >= gaps.TEXT
+        and not longer.called & loose
+        and len(longer.value) < evidence.STRONG_CHECK - 1
+    ):
         return False
     last = joint.last
-    if gap <= gaps.JOINED or longer.called & loose or len(joint.parts) > 1 or last.note == piece.note:
+    if (
+        gap <= gaps.JOINED
+        or longer.called & loose
+        or len(joint.parts) > 1
+        or last.note == piece.note
+    ):
         return True
     texts = [note.message.text for note in lane.notes if note.seq == last.note]
     return not (texts and evidence.is_postcode_then_phone(last, piece, texts[0]))
@@ -453,8 +462,8 @@ def _stands_alone(
         candidate.kind is Kind.PROVEN
         and candidate.rule.checked
         and first.note == last.note
-        and first.lead > gaps.JOINED - (first.index == 0)
-        and (last.index + 1 == len(pieces) or pieces[last.index + 1].lead > gaps.JOINED)
+        and first.lead > gaps.JOINED - (first.place == 0)
+        and (last.place + 1 == len(pieces) or pieces[last.place + 1].lead > gaps.JOINED)
         and not track.can_grow(joint.value, 0)
     )
 
@@ -471,12 +480,12 @@ def _sent_again(
     for before in reversed(lane.recent):
         earlier = [piece for piece in before if piece.track == track]
         if [piece.value for piece in earlier] == values:
-            twin = {(old.note, old.index): new for old, new in zip(earlier, pieces, strict=True)}
+            twin = {(old.note, old.place): new for old, new in zip(earlier, pieces, strict=True)}
             for joint in joints:
                 copies = _copies(joint.parts, twin)
                 # Somebody who repeats one digit for ever is not resending it.
                 if copies and len(joint.parts) < MAX_PARTS:
-                    last = twin.get((joint.last.note, joint.last.index), joint.last)
+                    last = twin.get((joint.last.note, joint.last.place), joint.last)
                     resent.append(joint._replace(parts=joint.parts + copies, last=last))
             for candidate in lane.candidates:
                 copies = _copies(candidate.parts, twin)
@@ -493,7 +502,7 @@ def _copies(
     parts: tuple[tuple[Piece, int], ...], twin: dict[tuple[int, int], Piece]
 ) -> tuple[tuple[Piece, int], ...]:
     return tuple(
-        (twin[piece.note, piece.index], at)
+        (twin[piece.note, piece.place], at)
         for piece, at in parts
-        if (piece.note, piece.index) in twin
+        if (piece.note, piece.place) in twin
     )

@@ -61,7 +61,9 @@ class Message:
     extra: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
     def __repr__(self) -> str:
-        return f"Message({self.conversation_id!r}, {self.message_id!r}, {len(self.text)} characters)"
+        return (
+            f"Message({self.conversation_id!r}, {self.message_id!r}, {len(self.text)} characters)"
+        )
 
 
 @dataclass(frozen=True, slots=True)

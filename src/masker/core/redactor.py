@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from masker.core import lanes, masking
 from masker.core.lanes import EMPTY, Lane, Window
 from masker.core.messages import MaskedMessage, Message
+from masker.core.render import Note
 from masker.core.ruleset import RuleSet, lower
 from masker.errors import MessageError
 
@@ -25,7 +26,7 @@ Delivery = Literal["revise", "hold"]
 LaneKey = tuple[str | None, str]
 MessageKey = tuple[str, str]
 
-# A lane may hold this much text of messages that are not final; then the oldest become final, masked.
+# A lane may hold this much text that is not final; then its oldest messages become so, masked.
 MAX_HELD_CHARACTERS = 65_536
 # Ids of this many messages are remembered, over all conversations, to know one that is sent again.
 MAX_REMEMBERED = 4_096
@@ -155,7 +156,7 @@ class Redactor:
                 continue
             try:
                 lane, said = lanes.advance(self._rules, lane, stamp, self._window)
-            except Exception:
+            except Exception:  # noqa: BLE001 - fail closed, whatever it was
                 lane, said = EMPTY, self._broken(lane)
             out += said
             self._keep(lane_key, lane, said)
@@ -189,8 +190,7 @@ class Redactor:
                         [n for n in lane.notes if n.message.conversation_id == conversation_id],
                     )
             self._asked.pop(conversation_id, None)
-        out = out if self._order is None else self._in_order(out)
-        return out
+        return out if self._order is None else self._in_order(out)
 
     def recall(self, conversation_id: str, message_id: str) -> list[MaskedMessage]:
         """The sender took a message back: if it is pending, it becomes final as it is, masked.
@@ -234,7 +234,7 @@ class Redactor:
             if excess > 0:
                 lane, out = _relieved(lane, out, excess)
             self._keep(lane_key, lane, out, message.conversation_id)
-        except Exception:
+        except Exception:  # noqa: BLE001 - fail closed, whatever it was
             # Whatever it was, the text does not get out; and no detail of it does either.
             self.failures += 1
             return [_blank(message, revision)]
@@ -286,9 +286,11 @@ class Redactor:
                 self._open.setdefault(conversation_id, set()).add(lane_key)
         elif lane_key in self._lanes:
             del self._lanes[lane_key]
-            for conversation, lane_keys in list(self._open.items()) if lane_key[0] is None else [
-                (lane_key[0], self._open.get(lane_key[0], set()))
-            ]:
+            for conversation, lane_keys in (
+                list(self._open.items())
+                if lane_key[0] is None
+                else [(lane_key[0], self._open.get(lane_key[0], set()))]
+            ):
                 lane_keys.discard(lane_key)
                 if not lane_keys:
                     self._open.pop(conversation, None)
@@ -314,12 +316,12 @@ class Redactor:
     def _closed(self, lane_key: LaneKey, lane: Lane) -> list[MaskedMessage]:
         try:
             out = lanes.close(self._rules, lane, self._window)
-        except Exception:
+        except Exception:  # noqa: BLE001 - fail closed, whatever it was
             out = self._broken(lane)
         self._keep(lane_key, EMPTY, out)
         return out
 
-    def _sealed(self, lane_key: LaneKey, lane: Lane, notes: list[lanes.Note]) -> list[MaskedMessage]:
+    def _sealed(self, lane_key: LaneKey, lane: Lane, notes: list[Note]) -> list[MaskedMessage]:
         lane, out = lanes.seal(lane, frozenset(note.seq for note in notes))
         self._keep(lane_key, lane, out)
         return out

@@ -28,7 +28,7 @@ class Note(NamedTuple):
 
 def run_id(piece: Piece) -> RunId:
     """A run's name within its lane."""
-    return (piece.note, piece.track, piece.index)
+    return (piece.note, piece.track, piece.place)
 
 
 def pending_runs(joints: Iterable[Joint], candidates: Iterable[Candidate]) -> frozenset[RunId]:
@@ -59,7 +59,7 @@ def render(
     for span in note.fixed:
         places.update(masking.readable(text, span))
     for piece in note.pieces:
-        if (piece.note, piece.track, piece.index) in pending:
+        if (piece.note, piece.track, piece.place) in pending:
             places.update(range(piece.start, piece.end))
     if candidates:
         for candidate in resolve(_bearing_on(note, candidates)):
@@ -93,15 +93,13 @@ def _findings(candidate: Candidate, pieces: list[Piece]) -> list[Finding]:
     rule = candidate.rule.rule
     stretches: list[list[int]] = []
     previous: Piece | None = None
-    for piece in sorted(pieces, key=lambda piece: piece.index):
-        if previous is not None and piece.index == previous.index + 1 and piece.lead <= gaps.LINE:
+    for piece in sorted(pieces, key=lambda piece: piece.place):
+        if previous is not None and piece.place == previous.place + 1 and piece.lead <= gaps.LINE:
             stretches[-1][1] = piece.end
         else:
             stretches.append([piece.start, piece.end])
         previous = piece
-    return [
-        Finding(rule.id, rule.entity, start, end, candidate.score) for start, end in stretches
-    ]
+    return [Finding(rule.id, rule.entity, start, end, candidate.score) for start, end in stretches]
 
 
 def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -115,9 +113,7 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
     if len(candidates) == 1:
         return list(candidates)
     proven = _uncrossed(_outermost([found for found in candidates if found.kind is Kind.PROVEN]))
-    cards = [
-        _runs(found) for found in proven if found.length >= WHOLE and found.score >= CHECKED
-    ]
+    cards = [_runs(found) for found in proven if found.length >= WHOLE and found.score >= CHECKED]
     called = _outermost(
         [
             found
@@ -141,7 +137,7 @@ def _runs(candidate: Candidate) -> set[RunId]:
 
 
 class _Span(NamedTuple):
-    """A candidate and the characters it is made of, as (message, place): the same for every track."""
+    """A candidate and its characters, as (message, place): the same for every track."""
 
     low: tuple[int, int]
     high: tuple[int, int]
@@ -205,7 +201,9 @@ def _uncrossed(candidates: list[Candidate]) -> list[Candidate]:
             rest = span.places - earlier.places
             if len(rest) < len(span.places):
                 crossed = crossed or any(
-                    rest <= other.places for other in starting.get(min(rest), ()) if other is not span
+                    rest <= other.places
+                    for other in starting.get(min(rest), ())
+                    if other is not span
                 )
         if not crossed:
             kept.append(span)

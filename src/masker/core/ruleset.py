@@ -102,7 +102,7 @@ def _guarded(check: Callable[[str], bool]) -> Callable[[str], bool]:
     def guarded(value: str) -> bool:
         try:
             return check(value)
-        except Exception:
+        except Exception:  # noqa: BLE001 - fail closed, whatever it was
             return True
 
     return guarded
@@ -130,9 +130,7 @@ class Track:
 
     __slots__ = ("called", "checked", "letters", "loose", "pattern", "rules")
 
-    def __init__(
-        self, rules: Sequence[CompiledRule], *, letters: bool, watched: bool
-    ) -> None:
+    def __init__(self, rules: Sequence[CompiledRule], *, letters: bool, watched: bool) -> None:
         self.letters = letters
         self.rules = tuple(rules)
         self.pattern = Pattern(
@@ -216,7 +214,9 @@ class Words:
             or "(?!)"
         )
         speaking = list(table)
-        self.hanzi = re.compile(_led(_any_of([w for w in speaking if not w[0].isascii()]), speaking))
+        self.hanzi = re.compile(
+            _led(_any_of([w for w in speaking if not w[0].isascii()]), speaking)
+        )
         ascii_speaking = [word for word in speaking if word[0].isascii()]
         self.ascii = re.compile(rf"(?<![a-z]){_led(_any_of(ascii_speaking), ascii_speaking)}")
 
@@ -318,7 +318,8 @@ _FEW = _SHORT
 _ASCII_DIGITS = re.compile("[0-9]").findall
 _EVERY_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}{characters.HANZI_CLASS}]").findall
 _GLUED = re.compile(
-    f"[{characters.LETTER_CLASS}][{characters.DIGIT_CLASS}]|[{characters.DIGIT_CLASS}][{characters.LETTER_CLASS}]"
+    f"[{characters.LETTER_CLASS}][{characters.DIGIT_CLASS}]"
+    f"|[{characters.DIGIT_CLASS}][{characters.LETTER_CLASS}]"
     f"|[A-Z][ (-]{{1,3}}[{characters.DIGIT_CLASS}]|[{characters.DIGIT_CLASS}][ (-]{{1,3}}[A-Z]"
 ).search
 _NUMERALS = re.compile(_numerals(), re.DOTALL).search
@@ -334,16 +335,20 @@ class RuleSet:
         RuleError: never; rules were checked when they were read.
     """
 
-    __slots__ = ("_ascii_word", "_hanzi_word", "_reads_letters", "compiled", "keywords", "rules", "text_rules",
-                 "tracks", "words")  # fmt: skip
+    __slots__ = ("_ascii_word", "_hanzi_word", "_reads_letters", "compiled", "keywords", "rules",
+                 "text_rules", "tracks", "words")  # fmt: skip
 
     def __init__(self, rules: Sequence[Rule], *, watched: bool = True) -> None:
         self.rules = tuple(rules)
         numbered = [(1 << place, rule) for place, rule in enumerate(self.rules)]
         self.words = Words(numbered)
-        self.compiled = tuple(_compile(bit, rule, watched) for bit, rule in numbered if rule.view == "number")
+        self.compiled = tuple(
+            _compile(bit, rule, watched) for bit, rule in numbered if rule.view == "number"
+        )
         self.text_rules = tuple(_compile_text(rule) for rule in self.rules if rule.view == "text")
-        self.keywords = tuple({word.lower() for found in self.text_rules for word in found.rule.keywords})
+        self.keywords = tuple(
+            {word.lower() for found in self.text_rules for word in found.rule.keywords}
+        )
         plain = [found for found in self.compiled if not reads_letters(found.rule.pattern)]
         lettered = [found for found in self.compiled if reads_letters(found.rule.pattern)]
         self.tracks = tuple(
@@ -377,10 +382,7 @@ class RuleSet:
             return True
         if self._ascii_word(lowered) is not None:
             return True
-        for word in self.keywords:
-            if word in lowered:
-                return True
-        return False
+        return any(word in lowered for word in self.keywords)
 
     def _is_small_talk(self, text: str) -> bool:
         """Whether its digits are few, no number of any rule, and words stand behind the last.

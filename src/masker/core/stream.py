@@ -100,7 +100,7 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
     if pieces:
         closed = tuple(
             tuple(
-                piece if piece.index + 1 < len(track) else piece._replace(tail=gaps.LINE)
+                piece if piece.place + 1 < len(track) else piece._replace(tail=gaps.LINE)
                 for piece in track
                 if not _is_open(text, piece)
             )
@@ -123,9 +123,7 @@ def _is_open(text: str, piece: Piece) -> bool:
     return piece.end == len(text)
 
 
-def _of_joints(
-    track: Track, joints: list[Joint], pieces: tuple[Piece, ...], text: str
-) -> set[int]:
+def _of_joints(track: Track, joints: list[Joint], pieces: tuple[Piece, ...], text: str) -> set[int]:
     """The characters of joints that what comes next may go on, or a run that is not over."""
     places: set[int] = set()
     if not pieces:
@@ -134,10 +132,9 @@ def _of_joints(
     if last.end < len(text):
         gap = text[last.end :]
         for joint in joints:
-            if joint.last.index != last.index:
+            if joint.last.place != last.place:
                 continue
-            called = bool(joint.called & track.loose)
-            joins = gaps.may_still_join(gap, called=called)
+            joins = gaps.may_still_join(gap, called=bool(joint.called & track.loose))
             is_group = track.letters and compact.may_be_group(gap)
             if joins or is_group:
                 over_words = joins and gaps.ONLY_SEPARATORS.fullmatch(gap) is None
@@ -147,9 +144,11 @@ def _of_joints(
                 )
                 places |= _first_places(runs, size)
         return places
-    places |= _first_places([last], _open_size(track, [last], closed=0, called=last.weak | last.near))
+    places |= _first_places(
+        [last], _open_size(track, [last], closed=0, called=last.weak | last.near)
+    )
     for joint in joints:
-        if joint.last.index + 1 == last.index and last.lead != gaps.BROKEN:
+        if joint.last.place + 1 == last.place and last.lead != gaps.BROKEN:
             runs = [*(piece for piece, _ in joint.parts), last]
             over_words = max(joint.loosest, last.lead) >= gaps.LABEL
             called = joint.called | last.weak | last.near
@@ -170,7 +169,7 @@ def _open_size(
     value = "".join(piece.value for piece in runs)
     first = runs[0]
     sizes = tuple(len(piece.value) for piece in runs[:closed])
-    starts_block = first.index == 0 or first.lead > gaps.LINE
+    starts_block = first.place == 0 or first.lead > gaps.LINE
     most = 0
     for compiled in track.rules:
         if first.denied & compiled.bit:
@@ -179,12 +178,10 @@ def _open_size(
         is_called = bool(called & compiled.bit)
         if loose is not None and is_called and (loose.can_grow(value) or loose.is_full(value)):
             return len(value)
-        if not compiled.checked:
-            # Without a check digit a number is whole, or in groups that numbers have.
-            if over_words or not (
-                starts_block or not sizes or evidence.may_become_natural(sizes)
-            ):
-                continue
+        # Without a check digit a number is whole, or in groups that numbers have.
+        may_stand = starts_block or not sizes or evidence.may_become_natural(sizes)
+        if not compiled.checked and (over_words or not may_stand):
+            continue
         if compiled.pattern.can_grow(value):
             return len(value)
         if compiled.pattern.is_full(value) and (compiled.check(value) or loose is not None):
@@ -243,7 +240,7 @@ def _certain(
         mine = {place for piece in runs for place in range(piece.start, piece.end)}
         behind = text[last.end :]
         block_open = gaps.ONLY_SEPARATORS.fullmatch(behind) is not None or any(
-            piece.track == last.track and piece.index == last.index + 1 and piece.lead <= gaps.LINE
+            piece.track == last.track and piece.place == last.place + 1 and piece.lead <= gaps.LINE
             for piece in pieces
         )
         crosses = any(
@@ -307,4 +304,3 @@ def _open_text_rule(rules: RuleSet, text: str, start: int) -> int:
         except TimeoutError:
             return start
     return first
-

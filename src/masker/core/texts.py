@@ -50,4 +50,3 @@ def _is_masked(narrow: str, start: int, end: int) -> bool:
     """Whether nothing readable is left of it but what may stay."""
     value = narrow[start:end]
     return FILL in value and not any(char.isalnum() for char in value)
-
