@@ -47,11 +47,22 @@ _DIRECT = re.compile(
     r"(?:(?![。！？!?\n；;])[\W_]|号|號|码|碼|编号|数字|是|为|為|的|nos?(?![a-z])|numbers?|num(?![a-z])|id(?![a-z])|ids(?![a-z])"
     r"|is(?![a-z])|was(?![a-z])|are(?![a-z])|codes?(?![a-z])){0,12}"
 )
+# How the other party asks for something.
+ASKS = re.compile(
+    r"[?？]|\b(?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share|verify"
+    r"|supply|state|read)\b|请|請|提供|告诉|告訴|发一下|发送|输入|輸入|填写|报一下|多少|什么|什麼|吗|嗎|核对|核实|需要|麻烦"
+)
 _CURRENCY = re.compile(r"[$¥￥€£元块塊]|usd|rmb|cny|eur|gbp|dollar|bucks|yuan")
 _MONEY = r"(?<![0-9.,])(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,7})(?:\.[0-9]{1,2})?(?![0-9])"
 _AMOUNT = re.compile(
     rf"(?:[$¥￥€£]|\b(?:usd|rmb|cny|eur|gbp))\s?({_MONEY})"
     rf"|({_MONEY})\s?(?:[€元块塊]|[$¥￥£](?!\s?[0-9])|(?:usd|rmb|cny|eur|gbp|dollars?|bucks|yuan)\b)"
+)
+# The time of day, and the month a card expires.
+_MOMENT = re.compile(
+    r"(?<![0-9:：])([0-2]?[0-9][:：][0-5][0-9](?:[:：][0-5][0-9])?)(?![0-9:：])"
+    r"|(?:exp(?:iry|ires?|iration)?|valid(?: thru| till| until)?|有效期)\W{0,4}"
+    r"((?:0?[1-9]|1[0-2])\s?[/.-]\s?(?:20)?[2-4][0-9])(?![0-9])"
 )
 _NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
@@ -312,7 +323,7 @@ def announced(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:
     _, end, yes, no = words[-1]
     word = lowered[words[-1][0] : end]
     rest = lowered[end:]
-    if len(rest) > NEAR_BEFORE or not yes or no == yes:
+    if len(rest) > NEAR_BEFORE or not yes or no == yes or ASKS.search(lowered):
         return 0
     if _NAMES_A_NUMBER.search(word) or _NAMES_A_NUMBER.match(rest.lstrip()) or _POINTS.search(rest):
         return yes & ~no
@@ -335,7 +346,9 @@ def _pieces(
     if not runs:
         return ()
     if _CURRENCY.search(lowered) is not None:
-        runs = _without_amounts(lowered, runs)
+        runs = _without(_AMOUNT, lowered, runs)
+    if ":" in text or "：" in text or "exp" in lowered or "valid" in lowered or "有效期" in text:
+        runs = _without(_MOMENT, lowered, runs)
     starred = "*" in text
     if starred:
         runs = [run for run in runs if not _is_remnant(text, *run)]
@@ -386,10 +399,12 @@ def _pieces(
     return tuple(pieces)
 
 
-def _without_amounts(lowered: str, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The runs that are no amount of money: 1,288.00 元 is one, and so is $99."""
-    amounts = [match.span(match.lastindex or 0) for match in _AMOUNT.finditer(lowered)]
-    return _outside(runs, amounts, len(lowered))
+def _without(
+    pattern: re.Pattern[str], lowered: str, runs: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """The runs that are no amount of money (1,288.00 元, $99), or no moment (17:30, exp 12/27)."""
+    spans = [match.span(match.lastindex or 0) for match in pattern.finditer(lowered)]
+    return _outside(runs, spans, len(lowered)) if spans else runs
 
 
 def _said(

@@ -91,6 +91,7 @@ _NATURAL = {
     (4, 4, 4, 4, 2), (4, 4, 4, 4, 1), (4, 4, 4, 3), (4, 4, 4, 2), (6, 6, 6), (3, 3, 4, 4, 4),
     (8, 8), (8, 8, 3), (6, 6, 3), (6, 4, 5), (6, 8, 3, 1), (6, 4, 2, 2, 4),
 }  # fmt: skip
+_EXPIRY_DIGITS = 6
 _OCTET = 255
 # ISO/IEC 7812-1 caps a card number at 19 digits.
 MAX_DIGITS = 19
@@ -268,6 +269,9 @@ def is_plausible(
         # Without a check digit only the whole of what the words point at is the number.
         is_address = not joint.named & compiled.bit and _is_postcode_and_phone(parts, pieces, text)
         return starts_block and digits_behind <= _TAIL_DIGITS and not is_address
+    if compiled.rule.context_required:
+        # What words ask for is a number by itself, with at most an expiry date behind it.
+        return starts_block and digits_behind <= (_EXPIRY_DIGITS if len(sizes) == 1 else 0)
     has_check = has_check_digit(compiled, joint.value)
     if has_check and len(joint.value) >= STRONG_CHECK and joint.value[-1] == "X":
         return True

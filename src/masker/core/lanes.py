@@ -39,6 +39,8 @@ HEARD = 12
 # Shorter parts are taken for sent twice only right behind each other.
 SENT_AGAIN = 3
 MAX_PARTS = 24
+# A month, a year, a security code: groups behind a number that begin no other.
+SMALL_CHANGE = 3
 
 
 class Window(NamedTuple):
@@ -111,7 +113,8 @@ def receive(
     fixed = text_spans(rules, text, lowered)
     said, said_at = lane.said, lane.said_at
     announced, announced_at = lane.announced, lane.announced_at
-    if read.speaks_for:
+    if read.speaks_for and not compact.ASKS.search(lowered):
+        # Who asks for a number is not about to give it.
         said, said_at = read.speaks_for, seq
     elif seq - said_at >= HEARD:
         said = 0
@@ -337,8 +340,8 @@ def join(
                     joint, candidate.kind, candidate.rule, pieces, note.message.text
                 ):
                     found.append(candidate)
-                    if _stands_alone(joint, candidate, pieces, track):
-                        settled.append((joint.first.start, joint.last.end))
+                    if _stands_alone(joint, candidate):
+                        settled.append((joint.first.start, _small_change(joint.last, pieces)))
         if resent:
             merged: dict[tuple[str, int, int], Joint] = {}
             for joint in open_joints + resent:
@@ -346,18 +349,21 @@ def join(
             open_joints = list(merged.values())
         alive += open_joints
     if settled:
-        # What is a whole number by itself does not begin another one.
+        # Inside a whole number no other one begins, nor in the expiry date behind it.
         alive = [
             joint
             for joint in alive
             if joint.first.note != note.seq
-            or not any(low <= joint.first.start < high for low, high in settled)
+            or not any(low < joint.first.start < high for low, high in settled)
         ]
     if len(alive) > MAX_JOINTS:
         # Plain readings are worth more than those in which something was sent twice.
         alive.sort(key=lambda joint: joint.parts[-1][1] + len(joint.last.value) - len(joint.value))
         alive, overflow = alive[:MAX_JOINTS], alive[MAX_JOINTS:]
-        found += [_whole(joint, rules.tracks[joint.first.track].rules[0]) for joint in overflow]
+        for joint in overflow:
+            track = rules.tracks[joint.first.track]
+            likely = [compiled for compiled in track.rules if compiled.loose is not None]
+            found.append(_whole(joint, (likely or list(track.rules))[0]))
     return tuple(alive), tuple(found), ended
 
 
@@ -453,19 +459,27 @@ def _is_plausible(joint: Joint, candidate: Candidate, note: Note) -> bool:
     return evidence.is_plausible(joint, candidate.kind, candidate.rule, pieces, note.message.text)
 
 
-def _stands_alone(
-    joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...], track: Track
-) -> bool:
-    """Whether a number is proven, whole, in one message, and can be nothing longer."""
-    first, last = joint.first, joint.last
+def _stands_alone(joint: Joint, candidate: Candidate) -> bool:
+    """Whether a number is proven, and stands in one message with nothing before it."""
+    first = joint.first
     return (
-        candidate.kind is Kind.PROVEN
-        and candidate.rule.checked
-        and first.note == last.note
-        and first.lead > gaps.JOINED - (first.place == 0)
-        and (last.place + 1 == len(pieces) or pieces[last.place + 1].lead > gaps.JOINED)
-        and not track.can_grow(joint.value, 0)
+        candidate.score >= evidence.CHECKED
+        and candidate.kind is Kind.PROVEN
+        and candidate.length >= compact.LONG_ANSWER
+        and first.note == joint.last.note
+        and (first.place == 0 or first.lead > gaps.JOINED)
     )
+
+
+def _small_change(last: Piece, pieces: tuple[Piece, ...]) -> int:
+    """Where the small groups end that stand right behind a number: 12/27 123."""
+    end = last.end
+    for place in range(last.place + 1, len(pieces)):
+        piece = pieces[place]
+        if piece.lead > gaps.LINE or len(piece.value) > SMALL_CHANGE:
+            break
+        end = piece.end
+    return end
 
 
 def _sent_again(

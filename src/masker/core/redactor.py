@@ -6,7 +6,6 @@ passes, limits hold, and nothing gets out unmasked when something breaks.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,7 +14,7 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Literal, NamedTuple
 
-from masker.core import lanes, masking
+from masker.core import compact, lanes, masking
 from masker.core.lanes import EMPTY, Lane, Window
 from masker.core.messages import MaskedMessage, Message
 from masker.core.render import Note
@@ -32,11 +31,6 @@ MAX_HELD_CHARACTERS = 65_536
 MAX_REMEMBERED = 4_096
 # A question of the other party speaks for this many of the answers to it.
 ANSWERS = 6
-
-_ASKS = re.compile(
-    r"[?？]|\b(?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share|verify"
-    r"|supply|state|read)\b|请|請|提供|告诉|告訴|发一下|发送|输入|輸入|填写|报一下|多少|什么|什麼|吗|嗎|核对|核实|需要|麻烦"
-)
 
 
 class _Asked(NamedTuple):
@@ -242,7 +236,7 @@ class Redactor:
 
     def _note_question(self, message: Message, time: float | None) -> None:
         lowered = lower(message.text)
-        if _ASKS.search(lowered) is None:
+        if compact.ASKS.search(lowered) is None:
             return
         speaks_for, against = self._rules.words.masks(lowered)
         rules, refused = speaks_for & ~against, against & ~speaks_for
