@@ -38,6 +38,8 @@ ANNOUNCED = 2
 HEARD = 12
 # Shorter parts are taken for sent twice only right behind each other.
 SENT_AGAIN = 3
+# Somebody who says one digit for ever is not resending it.
+MAX_RESENDS = 4
 MAX_PARTS = 24
 # A month, a year, a security code: groups behind a number that begin no other.
 SMALL_CHANGE = 3
@@ -203,6 +205,13 @@ def _settle(
         if not lane.joints and not notes:
             oldest = lane.seq - window.messages + 1
         candidates = tuple(found for found in candidates if found.last_note >= oldest)
+        waiting = {note.seq for note in notes}
+        candidates = tuple(
+            found
+            for found in candidates
+            # A beginning is known for as long as something of it is not final.
+            if found.kind is not Kind.BEGUN or any(p.note in waiting for p, _ in found.parts)
+        )
         recent = tuple(pieces for pieces in recent if pieces[0].note >= oldest)
     return lane._replace(notes=tuple(notes), candidates=candidates, recent=recent), out
 
@@ -360,10 +369,7 @@ def join(
         # Plain readings are worth more than those in which something was sent twice.
         alive.sort(key=lambda joint: joint.parts[-1][1] + len(joint.last.value) - len(joint.value))
         alive, overflow = alive[:MAX_JOINTS], alive[MAX_JOINTS:]
-        for joint in overflow:
-            track = rules.tracks[joint.first.track]
-            likely = [compiled for compiled in track.rules if compiled.loose is not None]
-            found.append(_whole(joint, (likely or list(track.rules))[0]))
+        found += _masked_for_good(rules, overflow, lane)
     return tuple(alive), tuple(found), ended
 
 
@@ -380,6 +386,19 @@ def _is_in_list(piece: Piece, pieces: tuple[Piece, ...]) -> bool:
     )
 
 
+def _masked_for_good(rules: RuleSet, joints: list[Joint], lane: Lane) -> list[Candidate]:
+    """One beginning of all the runs of joints that are given up, where it says anything new."""
+    known = {part for found in lane.candidates for part in found.parts}
+    parts = {part for joint in joints for part in joint.parts} - known
+    if not parts:
+        return []
+    track = rules.tracks[joints[0].first.track]
+    likely = [compiled for compiled in track.rules if compiled.loose is not None]
+    in_order = tuple(sorted(parts))
+    compiled = (likely or list(track.rules))[0]
+    return [Candidate(in_order, len(in_order), 0, compiled, Kind.BEGUN, 0.5)]
+
+
 def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
     """Keep a joint; two that begin together and read the same are one, with the runs of both."""
     key = (joint.value, joint.first.note, joint.first.place)
@@ -387,11 +406,16 @@ def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
     if same is None:
         joints[key] = joint
     elif same.parts != joint.parts:
-        if len(same.parts) >= MAX_PARTS:
+        if _resends(same) >= MAX_RESENDS:
             joints[key] = max(same, joint, key=lambda one: (one.last.note, -len(one.parts)))
             return
         more = tuple(part for part in joint.parts if part not in same.parts)
         joints[key] = same._replace(parts=same.parts + more, last=max(same.last, joint.last))
+
+
+def _resends(joint: Joint) -> int:
+    """How many of its runs are others sent again."""
+    return len(joint.parts) - len({at for _, at in joint.parts})
 
 
 def _start(piece: Piece) -> Joint:
@@ -497,13 +521,12 @@ def _sent_again(
             twin = {(old.note, old.place): new for old, new in zip(earlier, pieces, strict=True)}
             for joint in joints:
                 copies = _copies(joint.parts, twin)
-                # Somebody who repeats one digit for ever is not resending it.
-                if copies and len(joint.parts) < MAX_PARTS:
+                if copies and _resends(joint) < MAX_RESENDS:
                     last = twin.get((joint.last.note, joint.last.place), joint.last)
                     resent.append(joint._replace(parts=joint.parts + copies, last=last))
             for candidate in lane.candidates:
                 copies = _copies(candidate.parts, twin)
-                if copies and len(candidate.parts) < MAX_PARTS:
+                if copies and candidate.kind is not Kind.BEGUN and len(candidate.parts) < MAX_PARTS:
                     again.append(candidate._replace(parts=candidate.parts + copies))
             break
         if size < SENT_AGAIN:

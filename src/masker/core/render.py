@@ -67,7 +67,8 @@ def render(
             if mine:
                 hidden = candidate.length - candidate.keep_last
                 for piece, at in mine:
-                    places.update(range(piece.start, min(piece.end, piece.start + hidden - at)))
+                    last = piece.end if candidate.kind is Kind.BEGUN else piece.start + hidden - at
+                    places.update(range(piece.start, min(piece.end, last)))
                 findings += _findings(candidate, [piece for piece, _ in mine])
     if places:
         text = masking.replace(text, places)

@@ -26,7 +26,8 @@ from masker.core.texts import NARROW
 from masker.errors import ClosedError
 
 # What has come out is kept, in characters, for as long as it can bear on what comes.
-_KEPT = 512
+_KEPT = 256
+_SPARE = 128
 _KEPT_WORD = 4096
 _SPACES = " \t\r\n\u3000"
 
@@ -78,7 +79,7 @@ class Stream:
     def _forget(self) -> None:
         """Drop what can no longer matter, at a space so that no word is torn."""
         spare = self._done - _KEPT
-        if spare < _KEPT:
+        if spare < _SPARE:
             return
         cut = max(self._text.rfind(space, 0, spare) for space in _SPACES) + 1
         if not cut and spare > _KEPT_WORD:
@@ -178,6 +179,8 @@ def _open_size(
         is_called = bool(called & compiled.bit)
         if loose is not None and is_called and (loose.can_grow(value) or loose.is_full(value)):
             return len(value)
+        if compiled.rule.context_required and not starts_block:
+            continue
         # Without a check digit a number is whole, or in groups that numbers have.
         may_stand = starts_block or not sizes or evidence.may_become_natural(sizes)
         if not compiled.checked and (over_words or not may_stand):
@@ -217,6 +220,9 @@ def _of_words(
             value = "".join(run.value for run in runs)
             for compiled in track.rules:
                 shape = compiled.pattern if compiled.rule.context_required else compiled.loose
+                starts_block = piece.place == 0 or piece.lead > gaps.LINE
+                if compiled.rule.context_required and not starts_block:
+                    continue
                 if shape is not None and not piece.denied & compiled.bit and shape.is_full(value):
                     places |= _first_places(runs, len(value) - compiled.keep_last)
             if piece.lead > gaps.LABEL or len(value) > 2 * evidence.STRONG_CHECK:
