@@ -410,7 +410,11 @@ def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
             joints[key] = max(same, joint, key=lambda one: (one.last.note, -len(one.parts)))
             return
         more = tuple(part for part in joint.parts if part not in same.parts)
-        joints[key] = same._replace(parts=same.parts + more, last=max(same.last, joint.last))
+        joints[key] = same._replace(
+            parts=same.parts + more,
+            last=max(same.last, joint.last),
+            skipped=same.skipped and joint.skipped,
+        )
 
 
 def _resends(joint: Joint) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from masker.core import gaps, masking
 from masker.core.compact import Piece
-from masker.core.evidence import CHECKED, Candidate, Joint, Kind
+from masker.core.evidence import CHECKED, Candidate, Joint, Kind, is_natural_for
 from masker.core.masking import Span
 from masker.core.messages import Finding, MaskedMessage, Message
 
@@ -82,11 +82,12 @@ def render(
 
 def _bearing_on(note: Note, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     """The candidates that have a part in a message, and those that share one with these."""
-    mine = [found for found in candidates if any(p.note == note.seq for p, _ in found.parts)]
+    seq = note.seq
+    mine = [found for found in candidates if any(piece.note == seq for piece, _ in found.parts)]
     if not mine or len(mine) == len(candidates):
         return mine
-    runs = {run for found in mine for run in _runs(found)}
-    return [found for found in candidates if not runs.isdisjoint(_runs(found))]
+    runs = {piece for found in mine for piece, _ in found.parts}
+    return [found for found in candidates if any(piece in runs for piece, _ in found.parts)]
 
 
 def _findings(candidate: Candidate, pieces: list[Piece]) -> list[Finding]:
@@ -134,7 +135,7 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _runs(candidate: Candidate) -> set[RunId]:
-    return {run_id(piece) for piece, _ in candidate.parts}
+    return {(piece.note, piece.track, piece.place) for piece, _ in candidate.parts}
 
 
 class _Span(NamedTuple):
@@ -179,6 +180,16 @@ def _outermost(candidates: list[Candidate]) -> list[Candidate]:
     return [span.candidate for span in kept]
 
 
+def _stands_by_itself(candidate: Candidate) -> bool:
+    """Whether it is a number of one message, proven, in groups that people write."""
+    note = candidate.parts[0][0].note
+    return (
+        candidate.score >= CHECKED
+        and is_natural_for(candidate)
+        and all(piece.note == note for piece, _ in candidate.parts)
+    )
+
+
 def _same(one: _Span, other: _Span) -> bool:
     return one.candidate.rule is other.candidate.rule
 
@@ -197,14 +208,14 @@ def _uncrossed(candidates: list[Candidate]) -> list[Candidate]:
         open_spans = [other for other in open_spans if other.high >= span.low]
         crossed = False
         for earlier in open_spans:
-            if span.low <= earlier.low or span.places <= earlier.places:
+            if not _stands_by_itself(earlier.candidate) or span.low <= earlier.low:
                 continue
             rest = span.places - earlier.places
-            if len(rest) < len(span.places):
+            if rest and len(rest) < len(span.places):
                 crossed = crossed or any(
                     rest <= other.places
                     for other in starting.get(min(rest), ())
-                    if other is not span
+                    if other is not span and _stands_by_itself(other.candidate)
                 )
         if not crossed:
             kept.append(span)
