@@ -10,8 +10,8 @@ from typing import Any
 
 import leaks
 import pytest
-from rich.cells import cell_len
 import write
+from rich.cells import cell_len
 from stdnum import luhn
 from stdnum.cn import ric
 

@@ -256,7 +256,7 @@ def is_plausible(
     is_called = joint.called & compiled.bit != 0
     if len(sizes) >= _COUNTING and _is_counting(parts):
         return False
-    if sizes == _ZIP_AND_DIALLED and not is_called:
+    if sizes == _ZIP_AND_DIALLED and not is_called and parts[1][0].note == last.note:
         return False
     if first.note != last.note:
         return is_called or not _has_network_address(parts)
