@@ -26,6 +26,8 @@ class Kind(IntEnum):
     """The words call it one; its check digit fails, for people mistype."""
     BEGUN = 2
     """Begun, called one or begun unmistakably, and never finished."""
+    GIVEN_UP = 3
+    """More readings than can be followed: masked for good."""
 
 
 class Joint(NamedTuple):

@@ -31,7 +31,7 @@ from masker.core.ruleset import CompiledRule, RuleSet, Track, lower
 from masker.core.texts import text_spans
 
 # More joints than this at once are no dictation; the oldest are then masked for good.
-MAX_JOINTS = 64
+MAX_JOINTS = 128
 # What announces a number ("my card number is") speaks for this many of the sender's next messages,
 # what merely mentions one for more.
 ANNOUNCED = 2
@@ -396,7 +396,7 @@ def _masked_for_good(rules: RuleSet, joints: list[Joint], lane: Lane) -> list[Ca
     likely = [compiled for compiled in track.rules if compiled.loose is not None]
     in_order = tuple(sorted(parts))
     compiled = (likely or list(track.rules))[0]
-    return [Candidate(in_order, len(in_order), 0, compiled, Kind.BEGUN, 0.5)]
+    return [Candidate(in_order, len(in_order), 0, compiled, Kind.GIVEN_UP, 0.5)]
 
 
 def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
@@ -530,7 +530,7 @@ def _sent_again(
                     resent.append(joint._replace(parts=joint.parts + copies, last=last))
             for candidate in lane.candidates:
                 copies = _copies(candidate.parts, twin)
-                if copies and candidate.kind is not Kind.BEGUN and len(candidate.parts) < MAX_PARTS:
+                if copies and candidate.kind < Kind.BEGUN and len(candidate.parts) < MAX_PARTS:
                     again.append(candidate._replace(parts=candidate.parts + copies))
             break
         if size < SENT_AGAIN:

@@ -67,7 +67,7 @@ def render(
             if mine:
                 hidden = candidate.length - candidate.keep_last
                 for piece, at in mine:
-                    last = piece.end if candidate.kind is Kind.BEGUN else piece.start + hidden - at
+                    last = piece.end if candidate.kind >= Kind.BEGUN else piece.start + hidden - at
                     places.update(range(piece.start, min(piece.end, last)))
                 findings += _findings(candidate, [piece for piece, _ in mine])
     if places:
@@ -125,7 +125,7 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
             and not any(run_id(found.parts[0][0]) in runs for runs in cards)
         ]
     )
-    standing = proven + called
+    standing = proven + called + [found for found in candidates if found.kind is Kind.GIVEN_UP]
     claimed = {run for found in standing for run in _runs(found)}
     return standing + [
         found
