@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,10 @@ def test_planted_cards_and_ids_have_their_check_digits_but_the_mistyped_one() ->
         assert file["title"]
 
 
+# Terminals and tables do not agree on how wide a keycap emoji is.
+_KEYCAP = re.compile("[\ufe0f\u20e3]")
+
+
 def test_the_demo_ends_well() -> None:
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "demo.py")], capture_output=True, check=False, timeout=300
@@ -111,4 +116,4 @@ def test_the_demo_ends_well() -> None:
     out = done.stdout.decode()
     assert done.returncode == 0, out[-2000:]
     assert out.rstrip().endswith("digits that ever leaked, in any revision: 0")
-    assert max(cell_len(line) for line in out.splitlines()) <= 100
+    assert max(cell_len(_KEYCAP.sub("", line)) for line in out.splitlines()) <= 100

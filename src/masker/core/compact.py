@@ -38,7 +38,7 @@ _WORDS = re.compile(
 )
 _GROUP_BETWEEN = re.compile(r"[ -]{1,3}([A-Z]{1,5})[ -]{1,3}")
 _GROUP_BEFORE = re.compile(r"(?<![A-Za-z])([A-Z]{1,5})[ (-]{1,3}$")
-_GROUP_AFTER = re.compile(r"[ (-]{1,3}([A-Z])(?![A-Za-z])")
+_GROUP_AFTER = re.compile(r"[ (-]{1,3}([A-Z]{1,5})(?![A-Za-z])")
 _GROUP_SO_FAR = re.compile(r"[ (-]{1,3}(?:[A-Z]{1,5}[ -]{0,3})?")
 _GROUP_OPEN = re.compile(f"(?<![{_ALNUM}])[{characters.LETTER_CLASS}]{{1,34}}[ (-]{{0,3}}\\Z")
 _SENTENCE_END = re.compile(r"[。！？!?\n；;]|\.(?=\s)")
@@ -428,7 +428,7 @@ def _said(
                 weak |= yes
                 if (
                     distance <= NEAR_BEFORE
-                    and word_end > previous_end
+                    and word_end >= previous_end
                     and _SENTENCE_END.search(lowered, word_end, start) is None
                 ):
                     near |= yes
