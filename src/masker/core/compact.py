@@ -23,6 +23,7 @@ FAR_BEFORE = 60
 NEAR_AFTER = 24
 # An answer of so many digits is the whole of what was asked for.
 LONG_ANSWER = 13
+ID_LENGTH = 18
 # What is left of a number that was masked: so few digits, behind so many stars.
 REMNANT_DIGITS = 4
 REMNANT_STARS = 4
@@ -65,6 +66,7 @@ _MOMENT = re.compile(
     r"((?:0?[1-9]|1[0-2])\s?[/.-]\s?(?:20)?[2-4][0-9])(?![0-9])"
 )
 _NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
+_NUMBER_FOLLOWS = re.compile(r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
 
 _URL = re.compile(
@@ -304,16 +306,33 @@ def read(
         for number, track in enumerate(rules.tracks)
     )
     if refused:
-        tracks = tuple(
-            (pieces[0]._replace(denied=pieces[0].denied | refused),)
-            if len(pieces) == 1
-            and len(pieces[0].value) >= LONG_ANSWER
-            and pieces[0].lead <= gaps.LABEL
-            and pieces[0].tail <= gaps.LABEL
-            else pieces
-            for pieces in tracks
-        )
+        tracks = tuple(_refuse(pieces, refused) for pieces in tracks)
     return Reading(tracks, speaks_for & ~speaks_against, announces)
+
+
+def _refuse(pieces: tuple[Piece, ...], refused: int) -> tuple[Piece, ...]:
+    """A bare answer to a question for another number, as long as a whole one, is that number.
+
+    Where any word of its own speaks for it, the question does not matter; nor does it for what
+    has the length of a resident ID, whose region and date prove more than a question.
+    """
+    if len(pieces) != 1:
+        return pieces
+    piece = pieces[0]
+    size = len(piece.value)
+    if size < LONG_ANSWER or size == ID_LENGTH or max(piece.lead, piece.tail) > gaps.LINE:
+        return pieces
+    return (piece._replace(denied=piece.denied | (refused & ~(piece.weak | piece.near))),)
+
+
+def other_number_asked(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:
+    """The rules of which a question, by naming another number, says that it wants none."""
+    refused = speaks_for = 0
+    for start, end, yes, no in words:
+        speaks_for |= yes
+        if _NAMES_A_NUMBER.search(lowered[start:end]) or _NUMBER_FOLLOWS.match(lowered, end):
+            refused |= no
+    return refused & ~speaks_for
 
 
 def announced(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:

@@ -106,6 +106,9 @@ def receive(
         now = stamp if now is None else max(now, stamp)
     lane, out = _expire(rules, lane, now, window)
     seq = lane.seq + 1
+    if rules.is_only_talk(text) and not _is_about_to_change(lane, seq, window):
+        # Small talk: it only counts towards the window.
+        return lane._replace(seq=seq, time=now), [*out, _as_it_is(message, revision)]
     lowered = lower(text)
     if lane.announced and seq - lane.announced_at <= ANNOUNCED:
         asked |= lane.announced
@@ -140,6 +143,22 @@ def receive(
                 said, said_at, announced, announced_at)  # fmt: skip
     lane, said_now = _settle(lane, window, fresh=seq)
     return lane, out + said_now
+
+
+def _is_about_to_change(lane: Lane, seq: int, window: Window) -> bool:
+    """Whether something of the lane may be decided or forgotten with the next message."""
+    if lane.said and seq - lane.said_at >= HEARD:
+        return True
+    oldest = min([joint.last.note for joint in lane.joints], default=seq)
+    kept = min([found.last_note for found in lane.candidates], default=seq)
+    return min(oldest, kept) <= seq - window.messages
+
+
+def _as_it_is(message: Message, revision: int) -> MaskedMessage:
+    return MaskedMessage(
+        message.conversation_id, message.message_id, message.sender, message.text,
+        message.timestamp, message.channel, message.subject, message.extra, revision, True,
+    )  # fmt: skip
 
 
 def advance(

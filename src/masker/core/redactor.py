@@ -238,8 +238,12 @@ class Redactor:
         lowered = lower(message.text)
         if compact.ASKS.search(lowered) is None:
             return
-        speaks_for, against = self._rules.words.masks(lowered)
-        rules, refused = speaks_for & ~against, against & ~speaks_for
+        words = self._rules.words.find(lowered)
+        speaks_for = against = 0
+        for _, _, yes, no in words:
+            speaks_for |= yes
+            against |= no
+        rules, refused = speaks_for & ~against, compact.other_number_asked(words, lowered)
         if rules or refused:
             self._asked[message.conversation_id] = _Asked(
                 message.sender, rules, refused, ANSWERS, time

@@ -315,6 +315,7 @@ def _numerals() -> str:
 
 
 _FEW = _SHORT
+_CHECK_CHARACTER = re.compile(f"(?<![A-Za-z])[{re.escape(characters.X_FORMS)}](?![A-Za-z])").search
 _ASCII_DIGITS = re.compile("[0-9]").findall
 _EVERY_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}{characters.HANZI_CLASS}]").findall
 _GLUED = re.compile(
@@ -383,6 +384,12 @@ class RuleSet:
         if self._ascii_word(lowered) is not None:
             return True
         return any(word in lowered for word in self.keywords)
+
+    def is_only_talk(self, text: str) -> bool:
+        """Whether a text has no digit at all, in any script, nor a check character or a word."""
+        return (
+            _MAYBE_DIGIT(text) is None and _CHECK_CHARACTER(text) is None
+        ) and not self.needs_look(text)
 
     def _is_small_talk(self, text: str) -> bool:
         """Whether its digits are few, no number of any rule, and words stand behind the last.
