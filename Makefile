@@ -17,7 +17,7 @@ help:
 	@echo "make demo   real-looking chats through masker run, side by side with what is stored"
 	@echo "make test   ruff, mypy, the layers, every test"
 	@echo "make lint   only ruff, mypy and the layers"
-	@echo "make bench  speed and false alarms"
+	@echo "make bench  speed beside peers, memory, false alarms (sets up peers first)"
 	@echo "make clean  removes .venv, caches and built files"
 
 $(STAMP): pyproject.toml
@@ -40,10 +40,10 @@ test: lint
 	@$(BIN)/python -m pytest --quiet
 
 bench: $(STAMP)
-	@found=0; for script in benchmarks/bench_*.py; do \
-		test -f "$$script" || continue; found=1; \
-		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
-	done; test $$found = 1 || echo "no benchmarks yet"
+	@benchmarks/setup.sh peers
+	@$(BIN)/python benchmarks/speed.py
+	@$(BIN)/python benchmarks/memory.py
+	@$(BIN)/python benchmarks/false_alarms.py
 
 clean:
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
