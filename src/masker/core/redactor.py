@@ -102,6 +102,8 @@ class Redactor:
         key = (message.conversation_id, message.message_id)
         if not isinstance(text, str):
             raise MessageError("text is not a str")
+        if message.timestamp is not None and not isinstance(message.timestamp, datetime):
+            raise MessageError("timestamp is not a datetime")
         if message.timestamp is not None and message.timestamp.tzinfo is None:
             raise MessageError("timestamp has no time zone; a message's time is an aware datetime")
         remembered = self._remembered
@@ -230,8 +232,9 @@ class Redactor:
             self._keep(lane_key, lane, out, message.conversation_id)
         except Exception:  # noqa: BLE001 - fail closed, whatever it was
             # Whatever it was, the text does not get out; and no detail of it does either.
+            # The parts that waited for this message stay masked: it may have been the rest of them.
             self.failures += 1
-            return [_blank(message, revision)]
+            return [_blank(message, revision), *self._given_up(lane_key)]
         return out
 
     def _note_question(self, message: Message, time: float | None) -> None:
@@ -323,6 +326,17 @@ class Redactor:
         lane, out = lanes.seal(lane, frozenset(note.seq for note in notes))
         self._keep(lane_key, lane, out)
         return out
+
+    def _given_up(self, lane_key: LaneKey) -> list[MaskedMessage]:
+        lane = self._lanes.get(lane_key)
+        if lane is None:
+            return []
+        try:
+            return self._sealed(lane_key, lane, list(lane.notes))
+        except Exception:  # noqa: BLE001 - fail closed, whatever it was
+            out = self._broken(lane)
+            self._keep(lane_key, EMPTY, out)
+            return out
 
     def _broken(self, lane: Lane) -> list[MaskedMessage]:
         self.failures += len(lane.notes)

@@ -55,7 +55,11 @@ class Stream:
         if self._closed:
             raise ClosedError("the stream is closed; a new text needs a new stream")
         self._text += chunk
-        return self._give(first_undecided(self._rules, self._text, self._done))
+        try:
+            until = first_undecided(self._rules, self._text, self._done)
+        except Exception:  # noqa: BLE001 - fail closed: what cannot be judged waits
+            return ""
+        return self._give(until)
 
     def close(self) -> str:
         """The text is over: give the rest."""
@@ -67,11 +71,7 @@ class Stream:
     def _give(self, until: int) -> str:
         if until <= self._done:
             return ""
-        text = self._text
-        if not self._rules.needs_look(text):
-            piece = text[self._done : until]
-        else:
-            piece = detect.mask(self._rules, text).text[self._done : until]
+        piece = detect.mask(self._rules, self._text).text[self._done : until]
         self._done = until
         self._forget()
         return piece
