@@ -112,7 +112,6 @@ _PHONE = re.compile(r"1?[2-9][0-9]{2}[2-9][0-9]{6}|[0-9]{10}|1[3-9][0-9]{9}|0[0-
 _POSTCODE_AND_PHONE = re.compile(
     r"[0-9]{5,6} (?:1?[2-9][0-9]{2}[2-9][0-9]{6})|[1-9][0-9]{5} (?:1[3-9][0-9]{9}|[6-9][0-9]{9})"
 )
-ZIP_DIGITS = 5
 # How far an address reaches around its postcode and phone number, in characters.
 ADDRESS_BEFORE = 80
 ADDRESS_AFTER = 40

@@ -145,6 +145,7 @@ class _Span(NamedTuple):
     high: tuple[int, int]
     order: int
     places: frozenset[tuple[int, int]]
+    hidden: frozenset[tuple[int, int]]
     candidate: Candidate
 
 
@@ -156,12 +157,18 @@ def _spans(candidates: list[Candidate]) -> list[_Span]:
             for piece, _ in found.parts
             for place in range(piece.start, piece.end)
         )
-        spans.append(_Span(min(places), max(places), order, places, found))
+        most = found.length - found.keep_last
+        hidden = frozenset(
+            (piece.note, place)
+            for piece, at in found.parts
+            for place in range(piece.start, min(piece.end, piece.start + most - at))
+        )
+        spans.append(_Span(min(places), max(places), order, places, hidden, found))
     return sorted(spans, key=lambda span: (span.low, -len(span.places), span.order))
 
 
 def _outermost(candidates: list[Candidate]) -> list[Candidate]:
-    """Those that are no part of another."""
+    """Those that are no part of another which hides all that they hide."""
     if len(candidates) < 2:
         return candidates
     kept: list[_Span] = []
@@ -171,7 +178,7 @@ def _outermost(candidates: list[Candidate]) -> list[Candidate]:
         open_spans = [other for other in open_spans if other.high >= span.low]
         inside = any(
             (span.places < other.places or (span.places == other.places and _same(span, other)))
-            and other.candidate.keep_last <= span.candidate.keep_last
+            and span.hidden <= other.hidden
             for other in open_spans
         )
         if not inside:

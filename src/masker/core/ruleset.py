@@ -242,14 +242,6 @@ class Words:
             for word in self._table
         )
 
-    def masks(self, lowered: str) -> tuple[int, int]:
-        """All rules that the text's words speak for, and all that they speak against."""
-        speaks_for = against = 0
-        for _, _, yes, no in self.find(lowered):
-            speaks_for |= yes
-            against |= no
-        return speaks_for, against
-
 
 def _led(source: str, words: Sequence[str]) -> str:
     """The expression behind a look at the first letter, which is all that most places need."""
@@ -331,9 +323,6 @@ class RuleSet:
 
     `watched` patterns are given up on after a time, and what they looked at is masked; the
     bundled ones are known to be quick, and watching costs more than most matches do.
-
-    Raises:
-        RuleError: never; rules were checked when they were read.
     """
 
     __slots__ = ("_ascii_word", "_hanzi_word", "_reads_letters", "compiled", "keywords", "rules",
