@@ -1,0 +1,1 @@
+"""Rules, put to the test."""
