@@ -37,3 +37,15 @@ class MessageError(MaskerError):
 
 class ClosedError(MaskerError):
     """A stream was fed after it was closed."""
+
+
+class BuffersError(MaskerError):
+    """What conversations are kept in cannot be used: lost, out of reach, or set up wrongly."""
+
+
+class MissingExtraError(MaskerError, ImportError):
+    """A library that an adapter needs is not installed; says what to install."""
+
+    def __init__(self, *, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"this needs libraries that are not there: pip install 'masker[{extra}]'")

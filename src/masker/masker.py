@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from os import PathLike
+from typing import Any, overload
 
 from masker import packs
+from masker.buffers import Buffers, SharedRedactor
+from masker.buffers.shared import Acknowledge
+from masker.buffers.turns import Order
 from masker.core import detect
 from masker.core.lanes import Window
 from masker.core.messages import Masked
@@ -54,23 +58,51 @@ class Masker:
         """
         return detect.mask(self._rules, text)
 
+    @overload
     def redactor(
         self,
         delivery: Delivery = "revise",
         *,
         window_messages: int = 12,
         window_seconds: float = 600,
-    ) -> Redactor:
+        buffers: None = None,
+    ) -> Redactor: ...
+    @overload
+    def redactor(
+        self,
+        delivery: Delivery = "revise",
+        *,
+        window_messages: int = 12,
+        window_seconds: float = 600,
+        buffers: Buffers,
+        order: Order = "arrival",
+        order_seconds: float = 5.0,
+        acknowledge: Acknowledge = "next call",
+    ) -> SharedRedactor: ...
+    def redactor(
+        self,
+        delivery: Delivery = "revise",
+        *,
+        window_messages: int = 12,
+        window_seconds: float = 600,
+        buffers: Buffers | None = None,
+        **options: Any,
+    ) -> Redactor | SharedRedactor:
         """A redactor for conversations: see `Redactor`.
 
         An unfinished number is waited for over `window_messages` further messages of its sender
-        and `window_seconds` since its last part.
+        and `window_seconds` since its last part. `buffers` is where conversations are kept
+        between two calls, for several workers or within a limit: see `SharedRedactor`.
 
         Raises:
             MessageError: the delivery is not one of the two.
+            BuffersError: the buffers cannot be used.
         """
-        return Redactor(
-            self._rules, delivery=delivery, window=Window(window_messages, float(window_seconds))
+        window = Window(window_messages, float(window_seconds))
+        if buffers is None:
+            return Redactor(self._rules, delivery=delivery, window=window, **options)
+        return SharedRedactor(
+            self._rules, buffers=buffers, delivery=delivery, window=window, **options
         )
 
     def stream(self) -> Stream:

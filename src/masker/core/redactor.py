@@ -33,7 +33,7 @@ MAX_REMEMBERED = 4_096
 ANSWERS = 6
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """A question of one party: who asked, for which rules, and when."""
 
     sender: str
@@ -44,7 +44,7 @@ class _Asked(NamedTuple):
     time: float | None
 
 
-class _Place:
+class Place:
     """A message's place in the order of its conversation, until it can come out."""
 
     __slots__ = ("key", "masked", "revision", "size")
@@ -73,7 +73,7 @@ class Redactor:
         self._needs_look = rules.needs_look
         self._window = window
         self._lanes: dict[LaneKey, Lane] = {}
-        self._asked: dict[str, _Asked] = {}
+        self._asked: dict[str, Asked] = {}
         # Which lanes a conversation has something in, and in which a pending message is.
         self._open: dict[str, set[LaneKey]] = {}
         # When to look at a lane again, the soonest first; and lanes that know of no time yet.
@@ -82,7 +82,7 @@ class Redactor:
         self._count = 0
         self._pending: dict[MessageKey, LaneKey] = {}
         self._remembered: dict[MessageKey, tuple[int, int]] = {}
-        self._order: dict[str, deque[_Place]] | None = {} if delivery == "hold" else None
+        self._order: dict[str, deque[Place]] | None = {} if delivery == "hold" else None
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._lanes)} lanes, {len(self._pending)} messages pending)"
@@ -248,7 +248,7 @@ class Redactor:
             against |= no
         rules, refused = speaks_for & ~against, compact.other_number_asked(words, lowered)
         if rules or refused:
-            self._asked[message.conversation_id] = _Asked(
+            self._asked[message.conversation_id] = Asked(
                 message.sender, rules, refused, ANSWERS, time
             )
 
@@ -359,7 +359,7 @@ class Redactor:
                     place.revision, place.masked = revision, None
                     break
             else:
-                places.append(_Place(key, revision, size))
+                places.append(Place(key, revision, size))
         released: list[MaskedMessage] = []
         touched = dict.fromkeys([masked.conversation_id for masked in out if masked.final])
         for masked in out:

@@ -1,0 +1,122 @@
+"""Sealing what leaves the process, and names that tell nothing.
+
+One secret, two keys from it: one names things (HMAC), one seals them. Each record is sealed under a
+key of its own, made from a random salt, so that neither the number of records nor a restart with an
+old random state ever uses a nonce twice (AES-256-GCM). What a record is called, its format and its
+header are bound to it as additional data: it cannot be put in another's place.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from base64 import b64decode
+from binascii import Error as Base64Error
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_bytes
+from stat import S_IMODE
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from masker.errors import BuffersError
+
+SECRET_BYTES = 32
+SALT = 16
+NONCE = 12
+# Half of an HMAC-SHA256: names collide by chance never, and Redis keeps many of them.
+NAME_BYTES = 16
+
+
+class Sealer:
+    """Seals and names things under one secret.
+
+    `key` is 32 bytes or more, or where to find them: `env:NAME` (base64 or hex) or `file:PATH`, a
+    file nobody else can read.
+
+    Raises:
+        BuffersError: there is no key there, or it is too short.
+    """
+
+    def __init__(self, key: bytes | str, *, context: bytes = b"") -> None:
+        secret = key if isinstance(key, bytes) else _found(key)
+        if len(secret) < SECRET_BYTES:
+            raise BuffersError(f"the sealing key is {len(secret)} bytes, at least 32 are needed")
+        self._sealing = _derived(secret, b"sealing" + context)
+        self._naming = _derived(secret, b"naming")
+
+    def __repr__(self) -> str:
+        return "Sealer()"
+
+    def name(self, *parts: str) -> str:
+        """A name for what has these ids, which tells none of them."""
+        return self.digest(*parts).hex()
+
+    def digest(self, *parts: str) -> bytes:
+        """The same as bytes."""
+        found = hmac.new(self._naming, digestmod=sha256)
+        for part in parts:
+            encoded = part.encode("utf-8", "surrogatepass")
+            found.update(len(encoded).to_bytes(8, "big") + encoded)
+        return found.digest()[:NAME_BYTES]
+
+    def seal(self, data: bytes, bound: bytes) -> bytes:
+        """The data, sealed; it opens only with the same `bound`."""
+        salt, nonce = token_bytes(SALT), token_bytes(NONCE)
+        return salt + nonce + self._cipher(salt).encrypt(nonce, data, bound)
+
+    def open(self, sealed: bytes, bound: bytes) -> bytes:
+        """What was sealed.
+
+        Raises:
+            BuffersError: it was changed, moved, or sealed under another key or other rules.
+        """
+        salt, nonce = sealed[:SALT], sealed[SALT : SALT + NONCE]
+        try:
+            return self._cipher(salt).decrypt(nonce, sealed[SALT + NONCE :], bound)
+        except (InvalidTag, ValueError):
+            raise BuffersError("a sealed state does not open") from None
+
+    def _cipher(self, salt: bytes) -> AESGCM:
+        return AESGCM(hmac.digest(self._sealing, salt, "sha256"))
+
+
+def _derived(secret: bytes, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), SECRET_BYTES, salt=None, info=b"masker buffers " + purpose).derive(secret)
+
+
+def _found(spec: str) -> bytes:
+    kind, _, where = spec.partition(":")
+    if kind == "env" and where:
+        written = os.environ.get(where)
+        if not written:
+            raise BuffersError(f"the environment has no sealing key in {where}")
+        return _decoded(written.strip())
+    if kind == "file" and where:
+        path = Path(where)
+        try:
+            mode, content = S_IMODE(path.stat().st_mode), path.read_bytes()
+        except OSError as error:
+            raise BuffersError(f"the sealing key file cannot be read: {error.strerror}") from None
+        if mode & 0o077:
+            raise BuffersError("the sealing key file can be read by others: chmod 600")
+        return (
+            content
+            if len(content) == SECRET_BYTES
+            else _decoded(content.decode("ascii", "replace").strip())
+        )
+    raise BuffersError("a sealing key is bytes, env:NAME or file:PATH")
+
+
+def _decoded(written: str) -> bytes:
+    try:
+        return bytes.fromhex(written)
+    except ValueError:
+        pass
+    try:
+        return b64decode(written, validate=True)
+    except (Base64Error, ValueError):
+        raise BuffersError("the sealing key is neither hex nor base64") from None
