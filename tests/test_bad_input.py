@@ -239,7 +239,7 @@ def test_text_that_is_no_text_is_a_clear_error(bad: object) -> None:
 )
 def test_a_redactor_that_cannot_be_is_a_clear_error(arguments: dict[str, object]) -> None:
     with pytest.raises((MaskerError, ValueError)):
-        MASKER.redactor(**arguments)  # type: ignore[arg-type]
+        MASKER.redactor(**arguments)  # type: ignore[call-overload]
 
 
 def test_unknown_rules_and_paths_are_clear_errors(tmp_path: Path) -> None:

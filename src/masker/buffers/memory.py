@@ -165,7 +165,7 @@ class MemoryBuffers:
             self.evictions += len(names)
             return names
 
-    def acknowledge(self, ids: Sequence[bytes]) -> None:
+    def acknowledge(self, ids: Sequence[bytes], *, now: bool) -> None:
         """Nothing is kept for a worker that may have died: all would be lost with it."""
 
     def unclaimed(self, limit: int) -> list[tuple[bytes, tuple[MaskedMessage, ...]]]:

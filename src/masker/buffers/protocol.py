@@ -74,8 +74,11 @@ class Buffers(Protocol):
     def excess(self) -> list[str]:
         """Names of parts to be given up now, least recently used first, so that the limit holds."""
 
-    def acknowledge(self, ids: Sequence[bytes]) -> None:
-        """What these steps made come out has arrived: it need not be kept any longer."""
+    def acknowledge(self, ids: Sequence[bytes], *, now: bool) -> None:
+        """What these steps made come out has arrived: it need not be kept any longer.
+
+        Where it need not be `now`, it may be told along with the next question.
+        """
 
     def unclaimed(self, limit: int) -> list[tuple[bytes, tuple[MaskedMessage, ...]]]:
         """Steps whose worker took too long to acknowledge them; they are this worker's now."""

@@ -207,21 +207,28 @@ class RedisBuffers:
         """Nothing: what is not looked at leaves Redis by its TTL."""
         return []
 
-    def acknowledge(self, ids: Sequence[bytes]) -> None:
-        """What these steps gave out has arrived; told to Redis along with the next question."""
+    def acknowledge(self, ids: Sequence[bytes], *, now: bool) -> None:
+        """What these steps gave out has arrived; costs a round trip only where it must be `now`."""
         self._acknowledged += ids
+        if now:
+            self._send_acknowledged()
+
+    def _send_acknowledged(self) -> None:
+        if not self._acknowledged:
+            return
+        names = [f"{self._prefix}o:".encode() + step_id for step_id in self._acknowledged]
+        with _trouble(), self._client.pipeline(transaction=True) as pipeline:
+            self.round_trips += 1
+            pipeline.delete(*names)
+            pipeline.zrem(f"{self._prefix}out", *self._acknowledged)
+            pipeline.execute()
+        self._acknowledged = []
 
     def unclaimed(self, limit: int) -> list[tuple[bytes, tuple[MaskedMessage, ...]]]:
         """What workers were given and did not acknowledge within the lease."""
-        acknowledged, self._acknowledged = self._acknowledged, []
+        self._send_acknowledged()
         with _trouble():
             self.round_trips += 1
-            if acknowledged:
-                names = [f"{self._prefix}o:".encode() + step_id for step_id in acknowledged]
-                with self._client.pipeline(transaction=True) as pipeline:
-                    pipeline.delete(*names)
-                    pipeline.zrem(f"{self._prefix}out", *acknowledged)
-                    pipeline.execute()
             claimed = self._claim(keys=[self._epoch_key], args=[self._prefix, self._lease, limit])
         return [
             (step_id, self._opened_out(step_id, value))

@@ -32,7 +32,7 @@ from masker.core.lanes import Window
 from masker.core.messages import MaskedMessage, Message
 from masker.core.redactor import Delivery, MessageKey
 from masker.core.ruleset import RuleSet
-from masker.errors import BuffersError, MaskerError, MessageError
+from masker.errors import BuffersError, MessageError
 
 Acknowledge = Literal["next call", "explicitly"]
 Act = Callable[[Worktable, Loaded], list[MaskedMessage]]
@@ -212,12 +212,15 @@ class SharedRedactor:
                     waiting -= keys
                     if not waiting:
                         arrived.append(step_id)
-            for step_id in arrived:
-                del self._unacknowledged[step_id]
-            if arrived:
-                # Not acknowledged, it comes out again after the lease: no harm.
-                with suppress(MaskerError):
-                    self._buffers.acknowledge(arrived)
+            self._acknowledge(arrived, now=True)
+
+    def _acknowledge(self, arrived: list[bytes], *, now: bool) -> None:
+        for step_id in arrived:
+            del self._unacknowledged[step_id]
+        if arrived:
+            # Not acknowledged, it comes out again after the lease: no harm.
+            with suppress(BuffersError):
+                self._buffers.acknowledge(arrived, now=now)
 
     # -- one step ------------------------------------------------------------------------------
 
@@ -226,7 +229,7 @@ class SharedRedactor:
         if monotonic() < self._resting_until:
             raise BuffersError("the buffers failed a moment ago")
         if not self._explicitly and self._unacknowledged:
-            self.acknowledge()
+            self._acknowledge(list(self._unacknowledged), now=False)
         if self._owes_more:
             self._buffers.lost()
             self._owes_more = False
@@ -300,9 +303,8 @@ class SharedRedactor:
             return None
         finals = tuple(key for masked in out if masked.final and (key := _key(masked)) not in seen)
         due = tuple(self._turns.due(part, work.due(part)) for part in after)
-        replaces = loaded.again_id if loaded.again else b""
         return Step(secrets.token_bytes(16), before, tuple(after), due, seen, finals, tuple(out),
-                    replaces)  # fmt: skip
+                    work.replaces)  # fmt: skip
 
     def _gave(self, step: tuple[bytes, list[MaskedMessage]]) -> list[MaskedMessage]:
         """Note what a step made come out."""
@@ -337,7 +339,7 @@ class SharedRedactor:
         def act(work: Worktable, loaded: Loaded) -> list[MaskedMessage]:
             seen = loaded.seen
             if seen is not None and seen.mark == mark:
-                return list(loaded.again)
+                return _taken_over(work, loaded)
             out = self._turns.take(work, message, seen)
             revision = 1 if seen is None else seen.revision + 2
             work.seen[key] = Seen(mark, revision, any(m.final and _key(m) == key for m in out))
@@ -427,7 +429,7 @@ class SharedRedactor:
             # It may have arrived in the buffers after all, before they failed.
             work.forget([key])
             self._turns.forget(work, key)
-            out = [*loaded.again, *work.release()]
+            out = [*_taken_over(work, loaded), *work.release()]
             for scope in scopes_of(message):
                 out += work.veil(scope)
             revision = 1 if loaded.seen is None else loaded.seen.revision + 2
@@ -451,8 +453,6 @@ class SharedRedactor:
                 work: Worktable, loaded: Loaded, message: Message = message
             ) -> list[MaskedMessage]:
                 key = (message.conversation_id, message.message_id)
-                if loaded.again:
-                    return list(loaded.again)
                 work.need_subjects(message.conversation_id)
                 if self._turns.is_waiting(work, key) or work.is_pending(key):
                     return []
@@ -494,6 +494,12 @@ class SharedRedactor:
         self._rest(error)
         for _, held in self._overdue(conversation_id, anyway=anyway):
             out += self._blind(held.message, error)
+
+
+def _taken_over(work: Worktable, loaded: Loaded) -> list[MaskedMessage]:
+    """What was given to a worker that may be dead comes out again, here."""
+    work.replaces = loaded.again_id
+    return list(loaded.again)
 
 
 def _give_up(work: Worktable, loaded: Loaded) -> list[MaskedMessage]:

@@ -48,6 +48,8 @@ class Worktable(Redactor):
         self._laid: dict[Scope | str, Part] = {}
         self.seen: dict[MessageKey, Seen] = {}
         """What is to be remembered of message ids when the parts are put back."""
+        self.replaces = b""
+        """A step whose messages come out again with this one."""
 
     # -- parts ---------------------------------------------------------------------------------
 
