@@ -49,3 +49,17 @@ class MissingExtraError(MaskerError, ImportError):
     def __init__(self, *, extra: str) -> None:
         self.extra = extra
         super().__init__(f"this needs libraries that are not there: pip install 'masker[{extra}]'")
+
+
+class StageError(MaskerError):
+    """A part of the pipeline failed; names it and what it was asked, never with what.
+
+    `waiting` is how many masked messages wait to be saved; they go with the next ones.
+    """
+
+    def __init__(self, *, stage: str, act: str, kind: str, waiting: int = 0) -> None:
+        self.stage = stage
+        self.act = act
+        self.waiting = waiting
+        rest = f"; {waiting} masked messages wait to be saved" if waiting else ""
+        super().__init__(f"{stage}: {act} failed ({kind}){rest}")

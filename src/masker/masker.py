@@ -50,6 +50,11 @@ class Masker:
         """The rules in force."""
         return self._rules.rules
 
+    @property
+    def rule_set(self) -> RuleSet:
+        """The rules in force, compiled: for what is built on `masker.core`."""
+        return self._rules
+
     def mask(self, text: str) -> Masked:
         """Mask one whole text.
 

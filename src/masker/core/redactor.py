@@ -209,6 +209,10 @@ class Redactor:
         )
         return out if self._order is None else self._in_order(out)
 
+    def lane(self, conversation_id: str, sender: str, subject: str | None = None) -> Lane | None:
+        """What a sender has begun that may go on, where there is anything: for trying futures."""
+        return self._lanes.get((conversation_id, sender) if subject is None else (None, subject))
+
     # -- one message ---------------------------------------------------------------------------
 
     def _examined(

@@ -1,0 +1,21 @@
+"""masker around a chat pipeline: `Pipeline`, `AsyncPipeline`, and adapters, one file each.
+
+An adapter is imported by its own name (`masker.middleware.asgi`) and brings its library
+with it; nothing of them is imported here.
+"""
+
+from masker.middleware.flow import Buffers, Policy, Store, Turn
+from masker.middleware.pipeline import AsyncPipeline, AsyncReply, Pipeline, Reply
+from masker.middleware.purging import PurgeWords
+
+__all__ = [
+    "AsyncPipeline",
+    "AsyncReply",
+    "Buffers",
+    "Pipeline",
+    "Policy",
+    "PurgeWords",
+    "Reply",
+    "Store",
+    "Turn",
+]

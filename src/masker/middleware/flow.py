@@ -1,0 +1,309 @@
+"""One chat pipeline, without its input and output.
+
+A message comes in, its masked form goes to the store and on to whatever is next, and
+the reply comes back through a stream redactor. Each step is a generator: it yields the
+acts it wants done (ask the buffers, save, purge) and is sent what they gave, or has
+thrown in what they raised. So this is written once, and knows neither threads nor event
+loops; `pipeline` holds the two drivers that do the acts, one blocking, one awaiting.
+
+What a step gives is a `Turn`: the text that the next stage may see, what came out masked,
+and an answer, where the chat itself gives one (a purge is asked for or done). When
+the buffers break, the message comes out wholly masked, under either policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeAlias
+
+from masker.core import masking
+from masker.core.lanes import Lane
+from masker.core.messages import MaskedMessage, Message
+from masker.errors import MessageError, StageError
+from masker.masker import Masker
+from masker.middleware.purging import Ask, Confirm, Conversations, PurgeWords, recognize
+from masker.middleware.recent import Recent
+from masker.middleware.replies import ReplyText, expand
+from masker.middleware.tokens import Place, TokenMaps, insert
+
+Policy = Literal["masked", "original"]
+
+# Revisions that a broken store could not take wait for it; more than this many are too many.
+MAX_UNSAVED = 10_000
+# Messages whose text as shown is remembered, to answer one that is sent again.
+MAX_SHOWN = 4_096
+
+
+class Buffers(Protocol):
+    """Where fragments wait: a `Redactor`, or one of `masker.buffers`."""
+
+    def receive(self, message: Message) -> Any:
+        """Take a message; give what may be stored or shown now."""
+
+    def advance(self, now: datetime) -> Any:
+        """Time passes: give what that decides."""
+
+    def close(self, conversation_id: str | None = None) -> Any:
+        """A conversation ends, or all do: give what waited in it."""
+
+    def recall(self, conversation_id: str, message_id: str) -> Any:
+        """A message was taken back: give what comes of that."""
+
+
+class Store(Protocol):
+    """Where masked messages rest: one of `masker.stores`."""
+
+    def save_all(self, messages: Iterable[MaskedMessage]) -> Any:
+        """Keep these messages, all or none; of a message the highest revision counts."""
+
+    def purge(self, *, conversation_id: str | None = None, subject: str | None = None) -> Any:
+        """Delete a conversation, or all of a subject, for good; give a receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something to be done outside: a method of the buffers or of the store."""
+
+    of: Literal["buffers", "store"]
+    verb: str
+    arguments: tuple[Any, ...] = ()
+    named: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What came of one message.
+
+    `text` is for the next stage, and `None` where there is nothing for it to see: the message
+    was an order to the chat itself, and `answer` is what to say. `masked` is the message as it
+    was stored, `revisions` everything that came out with it. `receipt` is what the store gave
+    for a purge that was done.
+    """
+
+    text: str | None
+    masked: MaskedMessage | None = None
+    revisions: tuple[MaskedMessage, ...] = ()
+    answer: str | None = None
+    receipt: Any = None
+
+    def __repr__(self) -> str:
+        state = "nothing" if self.text is None else f"{len(self.text)} characters"
+        return f"Turn({state} for the next stage, {len(self.revisions)} revisions)"
+
+
+Step: TypeAlias = Generator[Act, Any, Turn]
+
+
+class Flow:
+    """The pipeline's state and steps; a driver runs them. See `Pipeline` for the parameters."""
+
+    def __init__(
+        self,
+        masker: Masker,
+        *,
+        store: bool = False,
+        policy: Policy = "masked",
+        tokens: bool = False,
+        purge: PurgeWords | None = None,
+        join_replies: bool = True,
+    ) -> None:
+        if policy not in ("masked", "original"):
+            raise MessageError("policy is neither 'masked' nor 'original'")
+        if tokens and policy == "original":
+            raise MessageError("tokens stand in masked text; policy 'original' has none")
+        if purge is not None and not store:
+            raise MessageError("a purge needs a store")
+        self.failures = 0
+        self.tokens = TokenMaps(masker) if tokens else None
+        self._masker = masker
+        self._stores = store
+        self._policy = policy
+        self._purge = purge
+        self._join_replies = join_replies
+        self._conversations = Conversations()
+        self._shown = Recent(MAX_SHOWN)
+        self._unsaved: list[MaskedMessage] = []
+        # Replies that are not final, with what stands for a token in them.
+        self._given: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    # -- messages in ---------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> Step:
+        """One message of the chat."""
+        key = (message.conversation_id, message.message_id)
+        known = self._shown.of(key, message.text)
+        if known is not None:
+            return Turn(known)
+        order = None
+        if self._purge is not None:
+            order = recognize(self._purge, self._conversations, message)
+        if self.tokens is not None:
+            self.tokens.expect(message)
+        out, sound = yield from self._redacted(message)
+        mine = next((each for each in out if (each.conversation_id, each.message_id) == key), None)
+        text = self._next_text(message, mine, out, sound=sound)
+        yield from self._saved(out)
+        if isinstance(order, Ask):
+            return Turn(None, mine, tuple(out), answer=order.question)
+        if order is not None:
+            return (yield from self._purged(order))
+        if text is not None:
+            self._shown.keep(key, message.text, text)
+        return Turn(text, mine, tuple(out))
+
+    def advance(self, now: datetime) -> Step:
+        """Time passes."""
+        return (yield from self._told(Act("buffers", "advance", (now,))))
+
+    def recall(self, conversation_id: str, message_id: str) -> Step:
+        """The sender took a message back."""
+        return (yield from self._told(Act("buffers", "recall", (conversation_id, message_id))))
+
+    def close(self, conversation_id: str | None = None) -> Step:
+        """A conversation ends, or all do: what stood for its numbers is forgotten."""
+        turn = yield from self._told(Act("buffers", "close", (conversation_id,)))
+        self._forget(conversation_id)
+        return turn
+
+    # -- replies out ---------------------------------------------------------------------------
+
+    def reply_lane(
+        self, conversation_id: str, sender: str, subject: str | None
+    ) -> Generator[Act, Any, Lane | None]:
+        """What the reply's sender has begun in earlier replies, where the buffers can tell."""
+        if not self._join_replies:
+            return None
+        lane = yield from self._done(Act("buffers", "lane", (conversation_id, sender, subject)))
+        return lane if isinstance(lane, Lane) else None
+
+    def reply_text(self, message: Message, lane: Lane | None) -> ReplyText:
+        """The redactor of a reply that comes in chunks."""
+        tokens = self.tokens.of(message.conversation_id) if self.tokens else None
+        return ReplyText(
+            self._masker.rule_set, message, lane=lane, tokens=tokens, join=self._join_replies
+        )
+
+    def replied(self, message: Message, text: ReplyText) -> Step:
+        """A reply is whole: it takes its place in the conversation and goes to the store."""
+        stands = text.stands_for
+        message = text.as_message(message)
+        if stands:
+            self._given[message.conversation_id, message.message_id] = stands
+        if self._join_replies:
+            out, _ = yield from self._redacted(message)
+        else:
+            out = [text.as_masked(message)]
+        out = [self._expanded(each) for each in out]
+        yield from self._saved(out)
+        return Turn(None, next(iter(out), None), tuple(out))
+
+    # -- parts of steps ------------------------------------------------------------------------
+
+    def _redacted(self, message: Message) -> Generator[Act, Any, tuple[list[MaskedMessage], bool]]:
+        """What comes out of the buffers; the message wholly masked where they break."""
+        try:
+            out = yield Act("buffers", "receive", (message,))
+            return list(out), True
+        except MessageError:
+            raise
+        except Exception:  # noqa: BLE001 - fail closed, whatever it was
+            self.failures += 1
+            return [wholly_masked(message)], False
+
+    def _next_text(
+        self,
+        message: Message,
+        mine: MaskedMessage | None,
+        out: Sequence[MaskedMessage],
+        *,
+        sound: bool,
+    ) -> str | None:
+        """What the next stage sees; `None` where nothing of the message came out (yet)."""
+        places: dict[tuple[str, str], list[Place]] = {}
+        if self.tokens is not None:
+            try:
+                places = self.tokens.learn(out)
+            except Exception:  # noqa: BLE001 - fail closed: a mask where a token cannot be had
+                self.failures += 1
+        if mine is None:
+            return None
+        if self._policy == "original":
+            return message.text if sound else mine.text
+        return insert(mine.text, places.get((mine.conversation_id, mine.message_id), ()))
+
+    def _told(self, act: Act) -> Step:
+        """The buffers are told of something that makes messages come out."""
+        out = list((yield from self._done(act)))
+        if self.tokens is not None:
+            self.tokens.learn(out)
+        out = [self._expanded(each) for each in out]
+        yield from self._saved(out)
+        return Turn(None, None, tuple(out))
+
+    def _done(self, act: Act) -> Generator[Act, Any, Any]:
+        """An act whose failure is an error that says nothing of any message."""
+        try:
+            return (yield act)
+        except MessageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - its text may hold a message
+            self.failures += 1
+            raise StageError(stage=act.of, act=act.verb, kind=type(error).__name__) from None
+
+    def _saved(self, out: Sequence[MaskedMessage]) -> Generator[Act, Any, None]:
+        """Save what came out, and before it what a broken store could not take."""
+        unsaved, self._unsaved = [*self._unsaved, *out], []
+        if not self._stores or not unsaved:
+            return
+        try:
+            yield Act("store", "save_all", (unsaved,))
+        except Exception as error:  # noqa: BLE001 - its text may hold a message
+            self._unsaved = [*unsaved, *self._unsaved][-MAX_UNSAVED:]
+            raise StageError(
+                stage="store", act="save_all", kind=type(error).__name__,
+                waiting=len(self._unsaved),
+            ) from None  # fmt: skip
+
+    def _expanded(self, masked: MaskedMessage) -> MaskedMessage:
+        """A reply as it is stored: what its tokens stand for, masked."""
+        key = (masked.conversation_id, masked.message_id)
+        stands = self._given.get(key)
+        if stands is None:
+            return masked
+        if masked.final:
+            del self._given[key]
+        return expand(masked, stands)
+
+    def _purged(self, order: Confirm) -> Step:
+        """Drop what waits, then purge what is stored: nothing may be saved behind it."""
+        for conversation_id in order.conversations:
+            yield from self._done(Act("buffers", "close", (conversation_id,)))
+            self._forget(conversation_id)
+            self._unsaved = [
+                each for each in self._unsaved if each.conversation_id != conversation_id
+            ]
+        scope = (
+            ("conversation_id", order.conversation_id)
+            if order.subject is None
+            else ("subject", order.subject)
+        )
+        receipt = yield from self._done(Act("store", "purge", (), (scope,)))
+        return Turn(None, answer=order.answer(receipt), receipt=receipt)
+
+    def _forget(self, conversation_id: str | None) -> None:
+        self._shown.forget(conversation_id)
+        for key in [key for key in self._given if conversation_id in (None, key[0])]:
+            del self._given[key]
+        if self.tokens is not None:
+            self.tokens.forget(conversation_id)
+
+
+def wholly_masked(message: Message) -> MaskedMessage:
+    """A message of which nothing may be read: for when something broke."""
+    return MaskedMessage(
+        message.conversation_id, message.message_id, message.sender,
+        masking.blank(message.text), message.timestamp, message.channel,
+        message.subject, message.extra, 0, True,
+    )  # fmt: skip

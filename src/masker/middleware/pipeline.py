@@ -1,0 +1,286 @@
+"""The two drivers of the pipeline: one blocks, one awaits; all that is decided is in `flow`."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from masker.core.messages import Message
+from masker.masker import Masker
+from masker.middleware.flow import Act, Buffers, Flow, Policy, Store, Turn
+from masker.middleware.purging import PurgeWords
+from masker.middleware.replies import ReplyText
+
+Result = TypeVar("Result")
+
+
+class _Stages:
+    """What both drivers are made of.
+
+    * `store`: gets every masked message (`save_all`), and is asked to `purge`.
+    * `policy`: the next stage sees the "masked" text, or the "original" while only the store
+      sees the mask. Where masking fails it sees a wholly masked text under either.
+    * `tokens`: the next stage sees `<CARD_1>` in the place of a number, and a reply that says
+      `<CARD_1>` is given the number back; what goes to the store has stars.
+    * `buffers`: where fragments wait; a redactor of its own if there are none.
+    * `purge`: what people say in the chat to have their records deleted.
+    * `join_replies`: a number cut over several replies is put together; the end of a reply that
+      may be the start of a number is then masked. False: each reply is a text by itself.
+
+    Raises:
+        MessageError: parameters that contradict each other.
+    """
+
+    def __init__(
+        self,
+        masker: Masker,
+        *,
+        store: Store | Any = None,
+        policy: Policy = "masked",
+        tokens: bool = False,
+        buffers: Buffers | None = None,
+        purge: PurgeWords | None = None,
+        join_replies: bool = True,
+    ) -> None:
+        self.masker = masker
+        self._buffers = buffers if buffers is not None else masker.redactor()
+        self._store = store
+        self._flow = Flow(
+            masker, store=store is not None, policy=policy, tokens=tokens, purge=purge,
+            join_replies=join_replies,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._buffers!r})"
+
+    @property
+    def failures(self) -> int:
+        """Messages that came out wholly masked because something broke."""
+        return self._flow.failures + int(getattr(self._buffers, "failures", 0))
+
+    def restore(self, conversation_id: str, text: str) -> str:
+        """A text with the tokens of a conversation replaced by what they stand for."""
+        tokens = self._flow.tokens
+        return text if tokens is None else tokens.of(conversation_id).restore(text)
+
+    def _method(self, act: Act) -> Any:
+        target = self._buffers if act.of == "buffers" else self._store
+        # `lane` is what a buffer may offer, not what it has to.
+        return getattr(target, act.verb, _nothing if act.verb == "lane" else None)
+
+    def _begin(
+        self, conversation_id: str, message_id: str | None, sender: str, **fields: Any
+    ) -> Message:
+        message_id = message_id if message_id is not None else f"reply-{uuid4()}"
+        return Message(conversation_id, message_id, sender, "", **fields)
+
+
+def _nothing(*_: Any) -> None:
+    return None
+
+
+class Pipeline(_Stages):
+    """The pipeline for code that blocks. Several threads may use one: they take turns."""
+
+    __doc__ = f"{__doc__}\n\n    {(_Stages.__doc__ or '').strip()}\n"
+
+    def __init__(self, masker: Masker, **parameters: Any) -> None:
+        super().__init__(masker, **parameters)
+        self._lock = threading.RLock()
+
+    def receive(self, message: Message) -> Turn:
+        """Take one message of the chat: mask it, store it, say what the next stage sees.
+
+        Raises:
+            MessageError: the message cannot be used as it is.
+            StageError: the store failed; what it could not take waits for the next time.
+        """
+        return self._run(self._flow.receive(message))
+
+    def advance(self, now: datetime) -> Turn:
+        """Time passes: what waited for too long comes out, as `revisions`."""
+        return self._run(self._flow.advance(now))
+
+    def close(self, conversation_id: str | None = None) -> Turn:
+        """A conversation ends, or all do; its tokens are forgotten."""
+        return self._run(self._flow.close(conversation_id))
+
+    def recall(self, conversation_id: str, message_id: str) -> Turn:
+        """The sender took a message back."""
+        return self._run(self._flow.recall(conversation_id, message_id))
+
+    def reply(
+        self,
+        conversation_id: str,
+        message_id: str | None = None,
+        sender: str = "assistant",
+        **fields: Any,
+    ) -> Reply:
+        """A reply that is about to come in chunks; `fields` are further ones of `Message`."""
+        message = self._begin(conversation_id, message_id, sender, **fields)
+        lane = self._run(self._flow.reply_lane(conversation_id, sender, message.subject))
+        return Reply(self, message, self._flow.reply_text(message, lane))
+
+    def answer(self, conversation_id: str, text: str, **fields: Any) -> str:
+        """A whole reply, as it may be shown."""
+        reply = self.reply(conversation_id, **fields)
+        return reply.feed(text) + reply.close()
+
+    def stream(self, conversation_id: str, chunks: Iterable[str], **fields: Any) -> Iterator[str]:
+        """A reply in chunks, as it may be shown; what has come is stored, however it ends."""
+        reply = self.reply(conversation_id, **fields)
+        try:
+            for chunk in chunks:
+                if piece := reply.feed(chunk):
+                    yield piece
+        finally:
+            rest = reply.close()
+        if rest:
+            yield rest
+
+    def _run(self, step: Generator[Act, Any, Result]) -> Result:
+        with self._lock:
+            try:
+                act = next(step)
+                while True:
+                    try:
+                        result = self._method(act)(*act.arguments, **dict(act.named))
+                    except Exception as error:  # noqa: BLE001 - the step says what becomes of it
+                        act = step.throw(error)
+                    else:
+                        act = step.send(result)
+            except StopIteration as stop:
+                result_of_step: Result = stop.value
+                return result_of_step
+
+
+class Reply:
+    """A reply in chunks, made by `Pipeline.reply`; `turn` is what was stored of it."""
+
+    def __init__(self, pipeline: Pipeline, message: Message, text: ReplyText) -> None:
+        self._pipeline = pipeline
+        self._message = message
+        self._text = text
+        self.turn: Turn | None = None
+
+    def feed(self, chunk: str) -> str:
+        """Take the next chunk; give what is safe to show now, which may be nothing."""
+        return self._text.feed(chunk)
+
+    def close(self) -> str:
+        """The reply is over: give the rest, and store it."""
+        rest = self._text.close()
+        if self.turn is None:
+            self.turn = self._pipeline._run(self._pipeline._flow.replied(self._message, self._text))
+        return rest
+
+
+class AsyncPipeline(_Stages):
+    """The pipeline for an event loop.
+
+    Stores and buffers whose methods are coroutine functions are awaited; a store, and buffers
+    that say they are `blocking`, are called in a thread; a redactor in memory at once.
+    """
+
+    __doc__ = f"{__doc__}\n    {(_Stages.__doc__ or '').strip()}\n"
+
+    async def receive(self, message: Message) -> Turn:
+        """Take one message of the chat: mask it, store it, say what the next stage sees.
+
+        Raises:
+            MessageError: the message cannot be used as it is.
+            StageError: the store failed; what it could not take waits for the next time.
+        """
+        return await self._run(self._flow.receive(message))
+
+    async def advance(self, now: datetime) -> Turn:
+        """Time passes: what waited for too long comes out, as `revisions`."""
+        return await self._run(self._flow.advance(now))
+
+    async def close(self, conversation_id: str | None = None) -> Turn:
+        """A conversation ends, or all do; its tokens are forgotten."""
+        return await self._run(self._flow.close(conversation_id))
+
+    async def recall(self, conversation_id: str, message_id: str) -> Turn:
+        """The sender took a message back."""
+        return await self._run(self._flow.recall(conversation_id, message_id))
+
+    async def reply(
+        self,
+        conversation_id: str,
+        message_id: str | None = None,
+        sender: str = "assistant",
+        **fields: Any,
+    ) -> AsyncReply:
+        """A reply that is about to come in chunks; `fields` are further ones of `Message`."""
+        message = self._begin(conversation_id, message_id, sender, **fields)
+        lane = await self._run(self._flow.reply_lane(conversation_id, sender, message.subject))
+        return AsyncReply(self, message, self._flow.reply_text(message, lane))
+
+    async def answer(self, conversation_id: str, text: str, **fields: Any) -> str:
+        """A whole reply, as it may be shown."""
+        reply = await self.reply(conversation_id, **fields)
+        return reply.feed(text) + await reply.close()
+
+    async def stream(
+        self, conversation_id: str, chunks: AsyncIterable[str], **fields: Any
+    ) -> AsyncIterator[str]:
+        """A reply in chunks, as it may be shown; what has come is stored, however it ends."""
+        reply = await self.reply(conversation_id, **fields)
+        try:
+            async for chunk in chunks:
+                if piece := reply.feed(chunk):
+                    yield piece
+        finally:
+            rest = await reply.close()
+        if rest:
+            yield rest
+
+    async def _run(self, step: Generator[Act, Any, Result]) -> Result:
+        try:
+            act = next(step)
+            while True:
+                try:
+                    result = await self._do(act)
+                except Exception as error:  # noqa: BLE001 - the step says what becomes of it
+                    act = step.throw(error)
+                else:
+                    act = step.send(result)
+        except StopIteration as stop:
+            result_of_step: Result = stop.value
+            return result_of_step
+
+    async def _do(self, act: Act) -> Any:
+        method = self._method(act)
+        if inspect.iscoroutinefunction(method):
+            return await method(*act.arguments, **dict(act.named))
+        if act.of == "store" or getattr(self._buffers, "blocking", False):
+            return await asyncio.to_thread(method, *act.arguments, **dict(act.named))
+        return method(*act.arguments, **dict(act.named))
+
+
+class AsyncReply:
+    """A reply in chunks, made by `AsyncPipeline.reply`; `turn` is what was stored of it."""
+
+    def __init__(self, pipeline: AsyncPipeline, message: Message, text: ReplyText) -> None:
+        self._pipeline = pipeline
+        self._message = message
+        self._text = text
+        self.turn: Turn | None = None
+
+    def feed(self, chunk: str) -> str:
+        """Take the next chunk; give what is safe to show now, which may be nothing."""
+        return self._text.feed(chunk)
+
+    async def close(self) -> str:
+        """The reply is over: give the rest, and store it."""
+        rest = self._text.close()
+        if self.turn is None:
+            step = self._pipeline._flow.replied(self._message, self._text)
+            self.turn = await self._pipeline._run(step)
+        return rest
