@@ -14,7 +14,7 @@ the buffers break, the message comes out wholly masked, under either policy.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -26,7 +26,7 @@ from masker.masker import Masker
 from masker.middleware.purging import Ask, Confirm, Conversations, PurgeWords, recognize
 from masker.middleware.recent import Recent
 from masker.middleware.replies import ReplyText, expand
-from masker.middleware.tokens import Place, TokenMaps, insert
+from masker.middleware.tokens import Place, TokenMaps, fill, insert
 
 Policy = Literal["masked", "original"]
 
@@ -107,7 +107,7 @@ class Flow:
         policy: Policy = "masked",
         tokens: bool = False,
         purge: PurgeWords | None = None,
-        join_replies: bool = True,
+        join_replies: bool = False,
     ) -> None:
         if policy not in ("masked", "original"):
             raise MessageError("policy is neither 'masked' nor 'original'")
@@ -125,7 +125,7 @@ class Flow:
         self._conversations = Conversations()
         self._shown = Recent(MAX_SHOWN)
         self._unsaved: list[MaskedMessage] = []
-        # Replies that are not final, with what stands for a token in them.
+        # Messages that are not final and have tokens in them: the masks of what these stand for.
         self._given: dict[tuple[str, str], tuple[str, ...]] = {}
 
     # -- messages in ---------------------------------------------------------------------------
@@ -139,19 +139,22 @@ class Flow:
         order = None
         if self._purge is not None:
             order = recognize(self._purge, self._conversations, message)
-        if self.tokens is not None:
-            self.tokens.expect(message)
-        out, sound = yield from self._redacted(message)
+        said, lifted = self._lifted(message)
+        out, sound = yield from self._redacted(said)
         mine = next((each for each in out if (each.conversation_id, each.message_id) == key), None)
-        text = self._next_text(message, mine, out, sound=sound)
+        text = self._next_text(message, said, mine, lifted, sound=sound)
+        out = [self._expanded(each) for each in out]
         yield from self._saved(out)
+        stored = next(
+            (each for each in out if (each.conversation_id, each.message_id) == key), None
+        )
         if isinstance(order, Ask):
-            return Turn(None, mine, tuple(out), answer=order.question)
+            return Turn(None, stored, tuple(out), answer=order.question)
         if order is not None:
             return (yield from self._purged(order))
         if text is not None:
             self._shown.keep(key, message.text, text)
-        return Turn(text, mine, tuple(out))
+        return Turn(text, stored, tuple(out))
 
     def advance(self, now: datetime) -> Step:
         """Time passes."""
@@ -191,10 +194,7 @@ class Flow:
         message = text.as_message(message)
         if stands:
             self._given[message.conversation_id, message.message_id] = stands
-        if self._join_replies:
-            out, _ = yield from self._redacted(message)
-        else:
-            out = [text.as_masked(message)]
+        out, _ = yield from self._redacted(message)
         out = [self._expanded(each) for each in out]
         yield from self._saved(out)
         return Turn(None, next(iter(out), None), tuple(out))
@@ -212,33 +212,44 @@ class Flow:
             self.failures += 1
             return [wholly_masked(message)], False
 
+    def _lifted(self, message: Message) -> tuple[Message, list[str]]:
+        """The message with a stand-in for each token in it: a token is no number."""
+        if self.tokens is None or not isinstance(message.text, str):
+            return message, []
+        tokens = self.tokens.of(message.conversation_id)
+        text, lifted = tokens.lift(message.text)
+        if not lifted:
+            return message, lifted
+        key = (message.conversation_id, message.message_id)
+        self._given[key] = tuple(map(tokens.masked, lifted))
+        return replace(message, text=text), lifted
+
     def _next_text(
         self,
         message: Message,
+        said: Message,
         mine: MaskedMessage | None,
-        out: Sequence[MaskedMessage],
+        lifted: Sequence[str],
         *,
         sound: bool,
     ) -> str | None:
         """What the next stage sees; `None` where nothing of the message came out (yet)."""
-        places: dict[tuple[str, str], list[Place]] = {}
-        if self.tokens is not None:
-            try:
-                places = self.tokens.learn(out)
-            except Exception:  # noqa: BLE001 - fail closed: a mask where a token cannot be had
-                self.failures += 1
         if mine is None:
             return None
-        if self._policy == "original":
-            return message.text if sound else mine.text
-        return insert(mine.text, places.get((mine.conversation_id, mine.message_id), ()))
+        if self._policy == "original" and sound:
+            return message.text
+        if self.tokens is None:
+            return mine.text
+        places: list[Place] = []
+        try:
+            places = self.tokens.learn(said, mine)
+        except Exception:  # noqa: BLE001 - fail closed: a mask where a token cannot be had
+            self.failures += 1
+        return fill(insert(mine.text, places), lifted)
 
     def _told(self, act: Act) -> Step:
         """The buffers are told of something that makes messages come out."""
-        out = list((yield from self._done(act)))
-        if self.tokens is not None:
-            self.tokens.learn(out)
-        out = [self._expanded(each) for each in out]
+        out = [self._expanded(each) for each in (yield from self._done(act))]
         yield from self._saved(out)
         return Turn(None, None, tuple(out))
 
@@ -267,7 +278,7 @@ class Flow:
             ) from None  # fmt: skip
 
     def _expanded(self, masked: MaskedMessage) -> MaskedMessage:
-        """A reply as it is stored: what its tokens stand for, masked."""
+        """A message as it is stored: what its tokens stand for, masked."""
         key = (masked.conversation_id, masked.message_id)
         stands = self._given.get(key)
         if stands is None:

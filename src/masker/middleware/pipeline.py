@@ -29,8 +29,9 @@ class _Stages:
       `<CARD_1>` is given the number back; what goes to the store has stars.
     * `buffers`: where fragments wait; a redactor of its own if there are none.
     * `purge`: what people say in the chat to have their records deleted.
-    * `join_replies`: a number cut over several replies is put together; the end of a reply that
-      may be the start of a number is then masked. False: each reply is a text by itself.
+    * `join_replies`: a reply is shown as one text by itself, like `Masker.stream` shows one. True:
+      a number cut over several replies is put together, and so what may be the start of one
+      at the end of a reply is shown masked ("see page *"). What is stored is joined either way.
 
     Raises:
         MessageError: parameters that contradict each other.
@@ -45,7 +46,7 @@ class _Stages:
         tokens: bool = False,
         buffers: Buffers | None = None,
         purge: PurgeWords | None = None,
-        join_replies: bool = True,
+        join_replies: bool = False,
     ) -> None:
         self.masker = masker
         self._buffers = buffers if buffers is not None else masker.redactor()

@@ -1,9 +1,9 @@
 """A reply that comes in chunks, masked as it comes.
 
-Within the reply it is `core.stream` that says which characters nothing that follows can
-change. How they are masked is asked of the sender's lane as well, so that a number cut
-over two replies shows no more than one within a reply: what may go on in the next reply
-stays masked when this one is over.
+It is `core.stream` that says which characters nothing that follows can change; what comes
+out, put together, is what the whole text would have given. With `join` the sender's lane is
+asked as well, so that a number cut over two replies shows no more than one within a reply:
+then what may go on in the next reply stays masked when this one is over.
 
 Tokens of a `TokenMap` are taken out before, one character each, and put back behind the
 masking: what they stand for is shown, and stored masked.
@@ -20,11 +20,11 @@ from masker.core.messages import Finding, MaskedMessage, Message
 from masker.core.ruleset import RuleSet
 from masker.core.stream import first_undecided
 from masker.errors import ClosedError
-from masker.middleware.tokens import OPENING, STAND_IN, TOKEN, TokenMap
+from masker.middleware.tokens import OPENING, STAND_IN, TokenMap, fill
 
 # What has come out is kept, in characters, for as long as it can bear on what comes.
-_KEPT = 512
-_SPARE = 512
+_KEPT = 256
+_SPARE = 128
 _SPACES = " \t\r\n\u3000"
 _WINDOW = Window()
 
@@ -39,7 +39,7 @@ class ReplyText:
         *,
         lane: Lane | None = None,
         tokens: TokenMap | None = None,
-        join: bool = True,
+        join: bool = False,
     ) -> None:
         self._rules = rules
         self._message = message
@@ -67,7 +67,7 @@ class ReplyText:
     @property
     def masked_text(self) -> str:
         """What has come out so far, with what tokens stand for masked."""
-        return _fill("".join(self._pieces), self._masks)
+        return fill("".join(self._pieces), self._masks)
 
     def feed(self, chunk: str) -> str:
         """Take the next chunk; give what is safe to show now, which may be nothing.
@@ -102,14 +102,6 @@ class ReplyText:
         """The whole reply, as it is for the conversation: a stand-in for each token."""
         return replace(message, text="".join(self._chunks))
 
-    def as_masked(self, message: Message) -> MaskedMessage:
-        """The whole reply as it was shown, for when it is joined with no other."""
-        findings = detect.mask(self._rules, "".join(self._chunks)).findings
-        return MaskedMessage(
-            message.conversation_id, message.message_id, message.sender, "".join(self._pieces),
-            message.timestamp, message.channel, message.subject, message.extra, findings=findings,
-        )  # fmt: skip
-
     def _take(self, text: str, *, last: bool) -> None:
         """Add a chunk, with its tokens taken out; what may become one waits."""
         self._opening = ""
@@ -117,30 +109,11 @@ class ReplyText:
             opening = None if last else OPENING.search(text)
             if opening is not None:
                 text, self._opening = text[: opening.start()], opening[0]
-            text = self._without_tokens(text)
+            text, lifted = self._tokens.lift(text)
+            self._shown += map(self._tokens.original, lifted)
+            self._masks += map(self._tokens.masked, lifted)
         self._chunks.append(text)
         self._text += text
-
-    def _without_tokens(self, text: str) -> str:
-        assert self._tokens is not None
-        parts: list[str] = []
-        at = 0
-        for found in TOKEN.finditer(text):
-            original = self._tokens.original(found[0])
-            if original is not None:
-                parts += [self._literal(text[at : found.start()]), STAND_IN]
-                self._shown.append(original)
-                self._masks.append(self._tokens.masked(found[0]) or "")
-                at = found.end()
-        parts.append(self._literal(text[at:]))
-        return "".join(parts)
-
-    def _literal(self, text: str) -> str:
-        """Text in which a stand-in is only itself."""
-        count = text.count(STAND_IN)
-        self._shown += [STAND_IN] * count
-        self._masks += [STAND_IN] * count
-        return text
 
     def _give(self, until: int) -> str:
         if until <= self._done:
@@ -150,10 +123,10 @@ class ReplyText:
         self._pieces.append(piece)
         self._forget()
         count = piece.count(STAND_IN)
-        if not count:
+        if not count or self._tokens is None:
             return piece
         shown, self._shown = self._shown[:count], self._shown[count:]
-        return _fill(piece, shown)
+        return fill(piece, shown)
 
     def _judged(self) -> str:
         """The text so far, masked wherever the text alone or the lane says so."""
@@ -192,7 +165,7 @@ class ReplyText:
 
 
 def expand(masked: MaskedMessage, stands_for: Sequence[str]) -> MaskedMessage:
-    """A masked reply with every stand-in replaced, and its findings where they then are."""
+    """A masked text with every stand-in replaced, and its findings where they then are."""
     shifts: list[tuple[int, int]] = []
     at = -1
     for text in stands_for:
@@ -208,13 +181,4 @@ def expand(masked: MaskedMessage, stands_for: Sequence[str]) -> MaskedMessage:
         Finding(found.rule, found.entity, moved(found.start), moved(found.end), found.score)
         for found in masked.findings
     )
-    return replace(masked, text=_fill(masked.text, stands_for), findings=findings)
-
-
-def _fill(text: str, stands_for: Sequence[str]) -> str:
-    """A text with its stand-ins replaced, one after the other."""
-    parts = text.split(STAND_IN)
-    fillings = [*stands_for, *[STAND_IN] * len(parts)]
-    return parts[0] + "".join(
-        filling + part for filling, part in zip(fillings, parts[1:], strict=False)
-    )
+    return replace(masked, text=fill(masked.text, stands_for), findings=findings)
