@@ -46,8 +46,8 @@ class ListStore:
         return newest
 
 
-class BrokenBuffers:
-    """Buffers that cannot be reached, and say so with the text they were given."""
+class BrokenRedactor:
+    """A redactor out of reach, whose errors show the text it was given."""
 
     def receive(self, message: Message) -> list[MaskedMessage]:
         raise ConnectionError(f"cannot send {message.text}")

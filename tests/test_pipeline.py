@@ -15,7 +15,7 @@ from masker.errors import StageError
 from masker.middleware import AsyncPipeline, Pipeline, PurgeWords
 from pipelines import (
     SECRET,
-    BrokenBuffers,
+    BrokenRedactor,
     ListStore,
     chunked,
     everything,
@@ -121,7 +121,7 @@ def test_an_edit_is_masked_as_a_further_revision() -> None:
 
 
 def test_a_held_message_is_for_the_next_stage_once_it_comes_out() -> None:
-    pipeline = Pipeline(MASKER, buffers=MASKER.redactor("hold"))
+    pipeline = Pipeline(MASKER, redactor=MASKER.redactor("hold"))
     assert say(pipeline, "it says 6225").text is None
     assert [m.text for m in pipeline.close("c1").revisions] == ["it says 6225"]
 
@@ -155,24 +155,24 @@ def test_parameters_that_contradict_each_other_are_refused() -> None:
 
 
 @pytest.mark.parametrize("policy", ["masked", "original"])
-def test_buffers_that_break_leave_a_message_wholly_masked(policy: Any) -> None:
+def test_a_redactor_that_breaks_leaves_a_message_wholly_masked(policy: Any) -> None:
     store = ListStore()
-    pipeline = Pipeline(MASKER, store=store, policy=policy, buffers=BrokenBuffers())
+    pipeline = Pipeline(MASKER, store=store, policy=policy, redactor=BrokenRedactor())
     turn = say(pipeline, f"my card is {SECRET}")
     assert turn.text == "** **** ** **** **** **** ****"
     assert [m.text for m in store.saved] == [turn.text]
     assert pipeline.failures == 1
 
 
-def test_buffers_that_break_between_messages_are_an_error_without_content() -> None:
-    pipeline = Pipeline(MASKER, buffers=BrokenBuffers())
-    with pytest.raises(StageError, match=r"buffers: advance failed \(ConnectionError\)") as caught:
+def test_a_redactor_that_breaks_between_messages_is_an_error_without_content() -> None:
+    pipeline = Pipeline(MASKER, redactor=BrokenRedactor())
+    with pytest.raises(StageError, match=r"redactor: advance failed \(ConnectionError\)") as caught:
         pipeline.advance(NOON)
     assert caught.value.__cause__ is None
 
 
-def test_a_reply_is_masked_while_the_buffers_are_away() -> None:
-    pipeline = Pipeline(MASKER, store=ListStore(), buffers=BrokenBuffers())
+def test_a_reply_is_masked_while_the_redactor_is_away() -> None:
+    pipeline = Pipeline(MASKER, store=ListStore(), redactor=BrokenRedactor())
     assert pipeline.answer("c1", f"it is {SECRET}, yes") == "it is **** **** **** 1111, yes"
 
 
@@ -450,7 +450,7 @@ def test_the_awaiting_driver_awaits_what_is_awaitable_and_never_blocks_the_loop(
     calls: list[str] = []
 
     class Away:
-        """Buffers and a store in one, on the other side of a network."""
+        """A redactor and a store in one, on the other side of a network."""
 
         def __init__(self) -> None:
             self.redactor = MASKER.redactor()
@@ -466,7 +466,7 @@ def test_the_awaiting_driver_awaits_what_is_awaitable_and_never_blocks_the_loop(
 
     async def converse() -> str | None:
         away: Any = Away()
-        pipeline = AsyncPipeline(MASKER, store=away, buffers=away)
+        pipeline = AsyncPipeline(MASKER, store=away, redactor=away)
         return (await pipeline.receive(Message("c1", "m1", "user", f"card {CARD} ok"))).text
 
     assert asyncio.run(converse()) == "card **************** ok"

@@ -4,14 +4,14 @@ An adapter is imported by its own name (`masker.middleware.asgi`) and brings its
 with it; nothing of them is imported here.
 """
 
-from masker.middleware.flow import Buffers, Policy, Store, Turn
+from masker.middleware.flow import ConversationRedactor, Policy, Store, Turn
 from masker.middleware.pipeline import AsyncPipeline, AsyncReply, Pipeline, Reply
 from masker.middleware.purging import PurgeWords
 
 __all__ = [
     "AsyncPipeline",
     "AsyncReply",
-    "Buffers",
+    "ConversationRedactor",
     "Pipeline",
     "Policy",
     "PurgeWords",

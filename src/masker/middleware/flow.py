@@ -2,13 +2,13 @@
 
 A message comes in, its masked form goes to the store and on to whatever is next, and
 the reply comes back through a stream redactor. Each step is a generator: it yields the
-acts it wants done (ask the buffers, save, purge) and is sent what they gave, or has
+acts it wants done (ask the redactor, save, purge) and is sent what they gave, or has
 thrown in what they raised. So this is written once, and knows neither threads nor event
 loops; `pipeline` holds the two drivers that do the acts, one blocking, one awaiting.
 
 What a step gives is a `Turn`: the text that the next stage may see, what came out masked,
 and an answer, where the chat itself gives one (a purge is asked for or done). When
-the buffers break, the message comes out wholly masked, under either policy.
+the redactor breaks, the message comes out wholly masked, under either policy.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MAX_UNSAVED = 10_000
 MAX_SHOWN = 4_096
 
 
-class Buffers(Protocol):
-    """Where fragments wait: a `Redactor`, or one of `masker.buffers`."""
+class ConversationRedactor(Protocol):
+    """What `Masker.redactor` gives, whatever it keeps its conversations in."""
 
     def receive(self, message: Message) -> Any:
         """Take a message; give what may be stored or shown now."""
@@ -64,9 +64,9 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something to be done outside: a method of the buffers or of the store."""
+    """Something to be done outside: a method of the redactor or of the store."""
 
-    of: Literal["buffers", "store"]
+    of: Literal["redactor", "store"]
     verb: str
     arguments: tuple[Any, ...] = ()
     named: tuple[tuple[str, Any], ...] = ()
@@ -158,15 +158,15 @@ class Flow:
 
     def advance(self, now: datetime) -> Step:
         """Time passes."""
-        return (yield from self._told(Act("buffers", "advance", (now,))))
+        return (yield from self._told(Act("redactor", "advance", (now,))))
 
     def recall(self, conversation_id: str, message_id: str) -> Step:
         """The sender took a message back."""
-        return (yield from self._told(Act("buffers", "recall", (conversation_id, message_id))))
+        return (yield from self._told(Act("redactor", "recall", (conversation_id, message_id))))
 
     def close(self, conversation_id: str | None = None) -> Step:
         """A conversation ends, or all do: what stood for its numbers is forgotten."""
-        turn = yield from self._told(Act("buffers", "close", (conversation_id,)))
+        turn = yield from self._told(Act("redactor", "close", (conversation_id,)))
         self._forget(conversation_id)
         return turn
 
@@ -175,10 +175,10 @@ class Flow:
     def reply_lane(
         self, conversation_id: str, sender: str, subject: str | None
     ) -> Generator[Act, Any, Lane | None]:
-        """What the reply's sender has begun in earlier replies, where the buffers can tell."""
+        """What the reply's sender has begun in earlier replies, where the redactor can tell."""
         if not self._join_replies:
             return None
-        lane = yield from self._done(Act("buffers", "lane", (conversation_id, sender, subject)))
+        lane = yield from self._done(Act("redactor", "lane", (conversation_id, sender, subject)))
         return lane if isinstance(lane, Lane) else None
 
     def reply_text(self, message: Message, lane: Lane | None) -> ReplyText:
@@ -202,9 +202,9 @@ class Flow:
     # -- parts of steps ------------------------------------------------------------------------
 
     def _redacted(self, message: Message) -> Generator[Act, Any, tuple[list[MaskedMessage], bool]]:
-        """What comes out of the buffers; the message wholly masked where they break."""
+        """What comes out of the redactor; the message wholly masked where it breaks."""
         try:
-            out = yield Act("buffers", "receive", (message,))
+            out = yield Act("redactor", "receive", (message,))
             return list(out), True
         except MessageError:
             raise
@@ -248,7 +248,7 @@ class Flow:
         return fill(insert(mine.text, places), lifted)
 
     def _told(self, act: Act) -> Step:
-        """The buffers are told of something that makes messages come out."""
+        """The redactor is told of something that makes messages come out."""
         out = [self._expanded(each) for each in (yield from self._done(act))]
         yield from self._saved(out)
         return Turn(None, None, tuple(out))
@@ -290,7 +290,7 @@ class Flow:
     def _purged(self, order: Confirm) -> Step:
         """Drop what waits, then purge what is stored: nothing may be saved behind it."""
         for conversation_id in order.conversations:
-            yield from self._done(Act("buffers", "close", (conversation_id,)))
+            yield from self._done(Act("redactor", "close", (conversation_id,)))
             self._forget(conversation_id)
             self._unsaved = [
                 each for each in self._unsaved if each.conversation_id != conversation_id

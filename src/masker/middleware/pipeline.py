@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from masker.core.messages import Message
+from masker.core.redactor import Redactor
 from masker.masker import Masker
-from masker.middleware.flow import Act, Buffers, Flow, Policy, Store, Turn
+from masker.middleware.flow import Act, ConversationRedactor, Flow, Policy, Store, Turn
 from masker.middleware.purging import PurgeWords
 from masker.middleware.replies import ReplyText
 
@@ -27,7 +28,8 @@ class _Stages:
       sees the mask. Where masking fails it sees a wholly masked text under either.
     * `tokens`: the next stage sees `<CARD_1>` in the place of a number, and a reply that says
       `<CARD_1>` is given the number back; what goes to the store has stars.
-    * `buffers`: where fragments wait; a redactor of its own if there are none.
+    * `redactor`: what puts numbers together, `masker.redactor(buffers=...)` where several workers
+      share conversations; one in memory if none is given.
     * `purge`: what people say in the chat to have their records deleted.
     * `join_replies`: a reply is shown as one text by itself, like `Masker.stream` shows one. True:
       a number cut over several replies is put together, and so what may be the start of one
@@ -44,12 +46,12 @@ class _Stages:
         store: Store | Any = None,
         policy: Policy = "masked",
         tokens: bool = False,
-        buffers: Buffers | None = None,
+        redactor: ConversationRedactor | None = None,
         purge: PurgeWords | None = None,
         join_replies: bool = False,
     ) -> None:
         self.masker = masker
-        self._buffers = buffers if buffers is not None else masker.redactor()
+        self._redactor = redactor if redactor is not None else masker.redactor()
         self._store = store
         self._flow = Flow(
             masker, store=store is not None, policy=policy, tokens=tokens, purge=purge,
@@ -57,12 +59,12 @@ class _Stages:
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._buffers!r})"
+        return f"{type(self).__name__}({self._redactor!r})"
 
     @property
     def failures(self) -> int:
         """Messages that came out wholly masked because something broke."""
-        return self._flow.failures + int(getattr(self._buffers, "failures", 0))
+        return self._flow.failures + int(getattr(self._redactor, "failures", 0))
 
     def restore(self, conversation_id: str, text: str) -> str:
         """A text with the tokens of a conversation replaced by what they stand for."""
@@ -70,8 +72,8 @@ class _Stages:
         return text if tokens is None else tokens.of(conversation_id).restore(text)
 
     def _method(self, act: Act) -> Any:
-        target = self._buffers if act.of == "buffers" else self._store
-        # `lane` is what a buffer may offer, not what it has to.
+        target = self._redactor if act.of == "redactor" else self._store
+        # `lane` is what a redactor may offer, not what it has to.
         return getattr(target, act.verb, _nothing if act.verb == "lane" else None)
 
     def _begin(
@@ -184,8 +186,8 @@ class Reply:
 class AsyncPipeline(_Stages):
     """The pipeline for an event loop.
 
-    Stores and buffers whose methods are coroutine functions are awaited; a store, and buffers
-    that say they are `blocking`, are called in a thread; a redactor in memory at once.
+    Methods of store and redactor that are coroutine functions are awaited; others are called in a
+    thread, but for a plain redactor in memory, which never waits for anything.
     """
 
     __doc__ = f"{__doc__}\n    {(_Stages.__doc__ or '').strip()}\n"
@@ -260,9 +262,9 @@ class AsyncPipeline(_Stages):
         method = self._method(act)
         if inspect.iscoroutinefunction(method):
             return await method(*act.arguments, **dict(act.named))
-        if act.of == "store" or getattr(self._buffers, "blocking", False):
-            return await asyncio.to_thread(method, *act.arguments, **dict(act.named))
-        return method(*act.arguments, **dict(act.named))
+        if act.of == "redactor" and (isinstance(self._redactor, Redactor) or act.verb == "lane"):
+            return method(*act.arguments, **dict(act.named))
+        return await asyncio.to_thread(method, *act.arguments, **dict(act.named))
 
 
 class AsyncReply:
