@@ -15,7 +15,7 @@ from typing import NamedTuple
 import regex
 
 from masker.core import characters, gaps
-from masker.core.ruleset import RuleSet
+from masker.core.ruleset import ANY_X, RuleSet, lower
 
 # How far a word's influence goes, in characters: forward to a number, and back to one.
 NEAR_BEFORE = 24
@@ -33,6 +33,9 @@ _DIGITS = re.compile(
     f"[0-9]+|(?:(?![0-9])[{characters.DIGIT_CLASS}])+|[{characters.HANZI_CLASS}]+"
     f"|(?<![{_ASCII_LETTER}])[{re.escape(characters.X_FORMS)}](?![{_ASCII_LETTER}])"
 )
+# The same runs, quicker, where there is no check character: one class first, then what is in it.
+_ASCII_DIGITS = re.compile("[0-9]+").finditer
+_CLUSTERS = re.compile(f"[{characters.DIGIT_CLASS}{characters.HANZI_CLASS}]+").finditer
 _ALNUM = f"{characters.DIGIT_CLASS}{characters.LETTER_CLASS}"
 _WORDS = re.compile(
     f"(?<![{characters.LETTER_CLASS}])[{characters.LETTER_CLASS}]*[{characters.DIGIT_CLASS}][{_ALNUM}]*"
@@ -42,6 +45,7 @@ _GROUP_BEFORE = re.compile(r"(?<![A-Za-z])([A-Z]{1,5})[ (-]{1,3}$")
 _GROUP_AFTER = re.compile(r"[ (-]{1,3}([A-Z]{1,5})(?![A-Za-z])")
 _GROUP_SO_FAR = re.compile(r"[ (-]{1,3}(?:[A-Z]{1,5}[ -]{0,3})?")
 _GROUP_OPEN = re.compile(f"(?<![{_ALNUM}])[{characters.LETTER_CLASS}]{{1,34}}[ (-]{{0,3}}\\Z")
+_FIRST_HANZI, _LAST_HANZI = "\u4e00", "\u9fff"
 _SENTENCE_END = re.compile(r"[。！？!?\n；;]|\.(?=\s)")
 # Only these stand between a label and the number it names (订单号是：…, order no. is #…).
 _DIRECT = re.compile(
@@ -53,7 +57,7 @@ ASKS = re.compile(
     r"[?？]|\b(?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share|verify"
     r"|supply|state|read)\b|请|請|提供|告诉|告訴|发一下|发送|输入|輸入|填写|报一下|多少|什么|什麼|吗|嗎|核对|核实|需要|麻烦"
 )
-_CURRENCY = re.compile(r"[$¥￥€£元块塊]|usd|rmb|cny|eur|gbp|dollar|bucks|yuan")
+_CURRENCY = re.compile(r"[$¥￥€£元块塊]|usd|rmb|cny|eur|gbp|dollar|bucks|yuan").search
 _MONEY = r"(?<![0-9.,])(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,7})(?:\.[0-9]{1,2})?(?![0-9])"
 _AMOUNT = re.compile(
     rf"(?:[$¥￥€£]|\b(?:usd|rmb|cny|eur|gbp))\s?({_MONEY})"
@@ -79,6 +83,7 @@ _UUID = re.compile(rf"(?<![0-9a-f-]){_UUID_SOURCE}(?![0-9a-f-])", re.IGNORECASE)
 _UUID_SO_FAR = regex.compile(_UUID_SOURCE, regex.IGNORECASE)
 _UUID_BEGUN = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}-[0-9a-f-]*\Z", re.IGNORECASE)
 # In a hash, or a machine's id, digits follow on letters that follow on digits.
+_GLUED = re.compile("[0-9][a-zA-Z]").search
 _HASH = re.compile(r"(?<![0-9a-z])[a-z]*[0-9]+[a-z]+(?:[0-9]+[a-z]+)*[0-9]+", re.IGNORECASE)
 
 
@@ -113,13 +118,31 @@ class Piece(NamedTuple):
     and yet is what one says before the rest of one; 订单号 (order number) refuses it."""
 
 
-class Reading(NamedTuple):
-    """A text, read once: its runs for each track, and what its words speak for."""
+class Talk(NamedTuple):
+    """What the words of a text say, its digits aside."""
 
-    tracks: tuple[tuple[Piece, ...], ...]
+    lowered: str
+    words: list[tuple[int, int, int, int]]
+    """Each word of a rule as (start, end, rules it speaks for, rules it speaks against)."""
     speaks_for: int
+    asks: bool
     announces: int
     """Rules whose number the text ends by announcing."""
+
+
+def listen(rules: RuleSet, text: str) -> Talk:
+    """What is said in a text."""
+    lowered = lower(text)
+    words = rules.words.find(lowered)
+    if not words:
+        return Talk(lowered, words, 0, False, 0)
+    speaks_for = speaks_against = 0
+    for _, _, yes, no in words:
+        speaks_for |= yes
+        speaks_against |= no
+    asks = ASKS.search(lowered) is not None
+    announces = 0 if asks else _announced(words, lowered)
+    return Talk(lowered, words, speaks_for & ~speaks_against, asks, announces)
 
 
 def blocked_spans(text: str) -> list[tuple[int, int]]:
@@ -129,7 +152,7 @@ def blocked_spans(text: str) -> list[tuple[int, int]]:
         spans += [match.span() for match in _URL.finditer(text)]
     if "-" in text:
         spans += [match.span() for match in _UUID.finditer(text)]
-    for match in _HASH.finditer(text):
+    for match in _HASH.finditer(text) if _GLUED(text) is not None else ():
         # Its first run of digits may be a number with letters behind it.
         letters = next(
             place for place in range(match.start(), match.end()) if text[place].isdigit()
@@ -209,11 +232,23 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
     >>> digit_runs("等一下, 6222 ０２")
     [(5, 9), (10, 12)]
     """
-    found = [match.span() for match in _DIGITS.finditer(text)]
-    if _HAS_COUNT.search(text) is not None:
+    is_ascii = text.isascii()
+    if "x" in text or "X" in text or not (is_ascii or ANY_X(text) is None):
+        found = [match.span() for match in _DIGITS.finditer(text)]
+    elif is_ascii:
+        found = [match.span() for match in _ASCII_DIGITS(text)]
+    else:
+        found = []
+        for cluster in _CLUSTERS(text):
+            if cluster.group().isascii():
+                found.append(cluster.span())
+            else:
+                found += [match.span() for match in _DIGITS.finditer(text, *cluster.span())]
+    # A count has a digit or two.
+    if any(end - start <= 2 for start, end in found) and _HAS_COUNT.search(text) is not None:
         counts = {match.span(match.lastindex or 0) for match in _COUNT.finditer(text)}
         found = [span for span in found if span not in counts]
-    if text.isascii() and "x" not in text and "X" not in text:
+    if is_ascii and "x" not in text and "X" not in text:
         return found
     runs: list[tuple[int, int]] = []
     size = len(text)
@@ -242,6 +277,8 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
 
 
 def _is_joined(gap: str) -> bool:
+    if gap and _FIRST_HANZI <= gap[0] <= _LAST_HANZI:
+        return False
     return gaps.ONLY_SEPARATORS.fullmatch(gap) is not None
 
 
@@ -281,33 +318,29 @@ def word_runs(text: str) -> list[tuple[int, int]]:
 def read(
     rules: RuleSet,
     text: str,
-    lowered: str,
+    talk: Talk,
     *,
     note: int = 1,
     asked: int = 0,
     heard: int = 0,
     refused: int = 0,
-) -> Reading:
-    """Read one text.
+) -> tuple[tuple[Piece, ...], ...]:
+    """The runs of a text, for each track.
 
     `asked` holds the rules that the other party asked for, or that this sender
     announced last; `heard` those that were spoken of lately; `refused` those of which an answer
     that is one bare run, long enough to be one, is none.
     """
-    words = rules.words.find(lowered)
-    speaks_for = speaks_against = 0
-    for _, _, yes, no in words:
-        speaks_for |= yes
-        speaks_against |= no
-    announces = announced(words, lowered)
     blocked = blocked_spans(text)
     tracks = tuple(
-        _pieces(rules, text, lowered, words, blocked, number, track.letters, note, asked, heard)
-        for number, track in enumerate(rules.tracks)
+        [
+            _pieces(text, talk, blocked, number, track.letters, note, asked, heard)
+            for number, track in enumerate(rules.tracks)
+        ]
     )
     if refused:
         tracks = tuple(_refuse(pieces, refused) for pieces in tracks)
-    return Reading(tracks, speaks_for & ~speaks_against, announces)
+    return tracks
 
 
 def _refuse(pieces: tuple[Piece, ...], refused: int) -> tuple[Piece, ...]:
@@ -335,25 +368,20 @@ def other_number_asked(words: Sequence[tuple[int, int, int, int]], lowered: str)
     return refused & ~speaks_for
 
 
-def announced(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:
+def _announced(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:
     """The rules whose number a text says is coming (my card number is; 卡号发你; 卡号：)."""
-    if not words:
+    start, end, yes, no = words[-1]
+    if len(lowered) - end > NEAR_BEFORE or not yes or no == yes:
         return 0
-    _, end, yes, no = words[-1]
-    word = lowered[words[-1][0] : end]
-    rest = lowered[end:]
-    if len(rest) > NEAR_BEFORE or not yes or no == yes or ASKS.search(lowered):
-        return 0
+    word, rest = lowered[start:end], lowered[end:]
     if _NAMES_A_NUMBER.search(word) or _NAMES_A_NUMBER.match(rest.lstrip()) or _POINTS.search(rest):
         return yes & ~no
     return 0
 
 
 def _pieces(
-    rules: RuleSet,
     text: str,
-    lowered: str,
-    words: Sequence[tuple[int, int, int, int]],
+    talk: Talk,
     blocked: Sequence[tuple[int, int]],
     track: int,
     letters: bool,
@@ -364,7 +392,8 @@ def _pieces(
     runs = word_runs(text) if letters else digit_runs(text)
     if not runs:
         return ()
-    if _CURRENCY.search(lowered) is not None:
+    lowered, words = talk.lowered, talk.words
+    if _CURRENCY(lowered) is not None:
         runs = _without(_AMOUNT, lowered, runs)
     if ":" in text or "：" in text or "exp" in lowered or "valid" in lowered or "有效期" in text:
         runs = _without(_MOMENT, lowered, runs)
@@ -408,7 +437,9 @@ def _pieces(
             if asked and lead <= gaps.LABEL:
                 near |= asked & ~denied
                 named |= asked & ~denied
-        value = text[start:end].translate(characters.COMPACT)
+        value = text[start:end]
+        if not value.isascii() or not value.isdigit():
+            value = value.translate(characters.COMPACT)
         gap = text[previous_end:start] if index and lead == gaps.JOINED else None
         pieces.append(
             Piece(note, track, index, value, start, end, gap, lead, tail,

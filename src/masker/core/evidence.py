@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from masker.core import gaps
@@ -129,18 +129,21 @@ _QUAD = re.compile(
 
 def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
     """The rules for which this joint is a number, each with why and how surely."""
-    value, called = joint.value, joint.called
+    value, denied = joint.value, joint.denied
+    whole = track.whole(value)
+    called = joint.called & ~denied
+    likely = (whole & ~denied) | called
     found: list[tuple[CompiledRule, Kind, float]] = []
     for compiled in track.rules:
         bit = compiled.bit
-        if joint.denied & bit:
+        if not likely & bit:
             continue
         is_called = bool(called & bit)
-        if compiled.rule.context_required and not (
+        if compiled.context_required and not (
             joint.near & bit and joint.loosest <= gaps.LINE and not joint.skipped
         ):
             continue
-        if compiled.pattern.is_full(value) and compiled.check(value):
+        if whole & bit and compiled.check(value):
             if has_check_digit(compiled, value):
                 loosest = gaps.TEXT if is_called or len(value) >= STRONG_CHECK else gaps.LABEL
                 score = 1.0 if is_called else CHECKED
@@ -161,9 +164,11 @@ def has_check_digit(compiled: CompiledRule, value: str) -> bool:
 
     A resident ID of the old form passes its rule's check by its region and date alone.
     """
+    if not compiled.checked:
+        return False
     last = value[-1]
     other = str((int(last) + 1) % 10) if last.isdigit() else "0"
-    return compiled.checked and not compiled.check(value[:-1] + other)
+    return not compiled.check(value[:-1] + other)
 
 
 def waits_for_words(joint: Joint, track: Track) -> bool:
@@ -232,8 +237,9 @@ def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
         or any(_PHONE.fullmatch(part) for part in parts.values())
     ):
         return False
-    said = list(parts.values())
-    if any(one.startswith(other) for one in said for other in said if one is not other):
+    # Dictated digit by digit, a digit that comes again is the next one.
+    said = [part for part in parts.values() if len(part) > 1]
+    if any(one.startswith(other) or other.startswith(one) for one, other in combinations(said, 2)):
         return False  # The same thing again, corrected.
     groups = [len(piece.value) for piece, _ in joint.parts]
     return (
@@ -244,15 +250,14 @@ def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
     )
 
 
-def is_plausible(
-    joint: Joint, kind: Kind, compiled: CompiledRule, pieces: tuple[Piece, ...], text: str
-) -> bool:
+def is_plausible(joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...], text: str) -> bool:
     """Whether a candidate is more than some cells of a table, a list, or an address.
 
     `pieces` and `text` are those of the message that its last part stands in.
     """
+    compiled = candidate.rule
     parts = joint.parts
-    first, last = joint.first, joint.last
+    first, last = parts[0][0], joint.last
     sizes = tuple(len(piece.value) for piece, _ in parts)
     is_called = joint.called & compiled.bit != 0
     if len(sizes) >= _COUNTING and _is_counting(parts):
@@ -267,14 +272,14 @@ def is_plausible(
         if pieces[place].lead > gaps.LINE or digits_behind > _TAIL_DIGITS:
             break
         digits_behind += len(pieces[place].value)
-    if kind is Kind.CALLED:
+    if candidate.kind is Kind.CALLED:
         # Without a check digit only the whole of what the words point at is the number.
         is_address = not joint.named & compiled.bit and _is_postcode_and_phone(parts, pieces, text)
         return starts_block and digits_behind <= _TAIL_DIGITS and not is_address
-    if compiled.rule.context_required:
+    if compiled.context_required:
         # What words ask for is a number by itself, with at most an expiry date behind it.
         return starts_block and digits_behind <= (_EXPIRY_DIGITS if len(sizes) == 1 else 0)
-    has_check = has_check_digit(compiled, joint.value)
+    has_check = candidate.score >= CHECKED
     if has_check and len(joint.value) >= STRONG_CHECK and joint.value[-1] == "X":
         return True
     if _is_dialled(text, first.start, len(joint.value), compiled):

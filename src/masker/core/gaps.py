@@ -252,6 +252,10 @@ _LABEL_WORDS = frozenset(
 _WORD = "|".join(sorted(map(re.escape, _LABEL_WORDS), key=lambda w: (-len(w), w)))
 LABEL_SOURCE = rf"(?:[\W_0-9]|[{LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
 ONLY_LABEL = re.compile(LABEL_SOURCE, re.IGNORECASE)
+# Most talk is no label by its first word, and says so at a fraction of the cost.
+_NO_LABEL = re.compile(rf"[^\W_0-9A-Za-z{LABEL_HANZI}]").search
+_LETTERS = re.compile("[a-z]+").findall
+_LABEL_LETTERS = frozenset(letters for word in _LABEL_WORDS for letters in _LETTERS(word))
 _LABEL_SO_FAR = regex.compile(LABEL_SOURCE, regex.IGNORECASE)
 
 
@@ -265,14 +269,23 @@ def between(gap: str) -> int:
         return BROKEN
     if NOTHING_SAID.fullmatch(gap):
         return TEXT
-    return LABEL if ONLY_LABEL.fullmatch(gap) else TEXT
+    return LABEL if is_label(gap) else TEXT
+
+
+def is_label(text: str) -> bool:
+    """Whether nothing is said but words that announce a part of a number, or pass the time."""
+    if not text.isascii() and _NO_LABEL(text) is not None:
+        return False
+    return (
+        _LABEL_LETTERS.issuperset(_LETTERS(text.lower())) and ONLY_LABEL.fullmatch(text) is not None
+    )
 
 
 def edge(text: str) -> int:
     """How far a run stands from the end of its message that has this on that side."""
     if not text or NOTHING_SAID.fullmatch(text):
         return LINE
-    if len(text) <= MAX_LABEL and ONLY_LABEL.fullmatch(text):
+    if len(text) <= MAX_LABEL and is_label(text):
         return LABEL
     return TEXT
 

@@ -23,11 +23,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from masker.core import compact, evidence, gaps
-from masker.core.compact import Piece
+from masker.core.compact import Piece, Talk
 from masker.core.evidence import Candidate, Joint, Kind
+from masker.core.masking import Span
 from masker.core.messages import MaskedMessage, Message
 from masker.core.render import Note, pending_runs, render
-from masker.core.ruleset import CompiledRule, RuleSet, Track, lower
+from masker.core.ruleset import CompiledRule, RuleSet, Track
 from masker.core.texts import text_spans
 
 # More joints than this at once are no dictation; the oldest are then masked for good.
@@ -87,6 +88,7 @@ def receive(
     rules: RuleSet,
     lane: Lane,
     message: Message,
+    talk: Talk,
     window: Window,
     *,
     asked: int = 0,
@@ -95,48 +97,67 @@ def receive(
 ) -> tuple[Lane, list[MaskedMessage]]:
     """One message of this lane: the lane after it, and every message that has something to say.
 
-    `asked` holds the rules that the other party asked for, `refused` those it asked for
-    something else than (an order number is no card, though it may look like one);
-    `revision` is what this message comes out as, where its id was used before.
+    `talk` is what `compact.listen` heard in its text. `asked` holds the rules that the other
+    party asked for, `refused` those it asked for something else than (an order number is no
+    card, though it may look like one); `revision` is what this message comes out as, where
+    its id was used before.
     """
     text = message.text
     now = lane.time
+    out: list[MaskedMessage] = []
     if message.timestamp is not None:
         stamp = message.timestamp.timestamp()
         now = stamp if now is None else max(now, stamp)
-    lane, out = _expire(rules, lane, now, window)
+        lane, out = _expire(rules, lane, now, window)
     seq = lane.seq + 1
-    if rules.is_only_talk(text) and not _is_about_to_change(lane, seq, window):
-        # Small talk: it only counts towards the window.
-        return lane._replace(seq=seq, time=now), [*out, _as_it_is(message, revision)]
-    lowered = lower(text)
-    if lane.announced and seq - lane.announced_at <= ANNOUNCED:
-        asked |= lane.announced
-    read = compact.read(
-        rules, text, lowered, note=seq, asked=asked, heard=lane.said, refused=refused
+    speaks_for, joints, candidates, recent = (
+        talk.speaks_for,
+        lane.joints,
+        lane.candidates,
+        lane.recent,
     )
-    fixed = text_spans(rules, text, lowered)
-    said, said_at = lane.said, lane.said_at
-    announced, announced_at = lane.announced, lane.announced_at
-    if read.speaks_for and not compact.ASKS.search(lowered):
+    said, said_at, announced, announced_at = lane[6:]
+    if speaks_for and not talk.asks:
         # Who asks for a number is not about to give it.
-        said, said_at = read.speaks_for, seq
-    elif seq - said_at >= HEARD:
+        said, said_at = speaks_for, seq
+    elif said and seq - said_at >= HEARD:
         said = 0
-    if read.announces:
-        announced, announced_at = read.announces, seq
-    joints, candidates, recent = lane.joints, lane.candidates, lane.recent
-    if joints and read.speaks_for:
-        joints, candidates = _called_later(rules, lane, read.speaks_for)
-    pieces = tuple(piece for track in read.tracks for piece in track)
+    fixed = text_spans(rules, text, talk.lowered)
+    may_hold_digits = rules.may_hold_digits(text)
+    if (
+        not may_hold_digits
+        and not (speaks_for and (joints or candidates or recent))
+        and not _is_about_to_change(lane, seq, window)
+    ):
+        # Small talk counts towards the window, and says which number is coming.
+        if talk.announces:
+            announced, announced_at = talk.announces, seq
+        out.append(_alone(message, revision, fixed))
+        return Lane(seq, now, lane.notes, recent, joints, candidates,
+                    said, said_at, announced, announced_at), out  # fmt: skip
+    pieces: tuple[Piece, ...] = ()
+    if may_hold_digits:
+        if announced and seq - announced_at <= ANNOUNCED:
+            asked |= announced
+        tracks = compact.read(
+            rules, text, talk, note=seq, asked=asked, heard=lane.said, refused=refused
+        )
+        pieces = tuple([piece for track in tracks for piece in track])
+    if talk.announces:
+        announced, announced_at = talk.announces, seq
+    if joints and speaks_for:
+        joints, candidates = _called_later(rules, lane, speaks_for)
     note = Note(seq, message, revision, pieces, fixed)
     if pieces:
-        joints, found, ended = join(rules, joints, read.tracks, note, lane)
+        joints, found, ended = join(rules, joints, tracks, note, lane)
         candidates = _without_repeats(candidates + found, _begun(rules, ended))
     if joints and joints[0].last.note <= seq - window.messages:
         late = [joint for joint in joints if joint.last.note <= seq - window.messages]
         joints = tuple(joint for joint in joints if joint.last.note > seq - window.messages)
         candidates += _begun(rules, late)
+    if not joints and not candidates and not lane.notes:
+        out.append(_alone(message, revision, fixed))
+        return Lane(seq, now, (), (), (), (), said, said_at, announced, announced_at), out
     if pieces and (joints or candidates):
         recent = (*recent, pieces)
     lane = Lane(seq, now, (*lane.notes, note), recent, joints, candidates,
@@ -147,11 +168,18 @@ def receive(
 
 def _is_about_to_change(lane: Lane, seq: int, window: Window) -> bool:
     """Whether something of the lane may be decided or forgotten with the next message."""
-    if lane.said and seq - lane.said_at >= HEARD:
-        return True
-    oldest = min([joint.last.note for joint in lane.joints], default=seq)
-    kept = min([found.last_note for found in lane.candidates], default=seq)
-    return min(oldest, kept) <= seq - window.messages
+    until = seq - window.messages
+    for joint in lane.joints:
+        if joint.last.note <= until:
+            return True
+    return any(found.last_note <= until for found in lane.candidates)
+
+
+def _alone(message: Message, revision: int, fixed: tuple[Span, ...]) -> MaskedMessage:
+    """A message that has no part in any number."""
+    if fixed:
+        return render(Note(0, message, revision, (), fixed), (), frozenset(), final=True)
+    return _as_it_is(message, revision)
 
 
 def _as_it_is(message: Message, revision: int) -> MaskedMessage:
@@ -206,33 +234,41 @@ def _settle(
     lane: Lane, window: Window, fresh: int | None = None
 ) -> tuple[Lane, list[MaskedMessage]]:
     """Say what is decided; the fresh message is said in any case."""
+    seq, joints, candidates, recent = lane.seq, lane.joints, lane.candidates, lane.recent
     notes: list[Note] = []
     out: list[MaskedMessage] = []
-    pending = pending_runs(lane.joints, lane.candidates)
+    pending = pending_runs(joints, candidates)
     for note in lane.notes:
-        final = not any((piece.note, piece.track, piece.place) in pending for piece in note.pieces)
+        final = not pending or not any(
+            (piece.note, piece.track, piece.place) in pending for piece in note.pieces
+        )
         if final or note.seq == fresh:
-            out.append(render(note, lane.candidates, pending, final=final))
+            out.append(render(note, candidates, pending, final=final))
         if not final:
-            notes.append(note._replace(revision=note.revision + 1) if note.seq == fresh else note)
-    candidates, recent = lane.candidates, lane.recent
+            notes.append(
+                Note(note.seq, note.message, note.revision + 1, note.pieces, note.fixed)
+                if note.seq == fresh
+                else note
+            )
     if candidates or recent:
         # What is decided is still needed for as long as a part of it may be sent again.
-        oldest = min(
-            [lane.seq - window.messages + 1, *(note.seq for note in notes)],
-        )
-        if not lane.joints and not notes:
-            oldest = lane.seq - window.messages + 1
-        candidates = tuple(found for found in candidates if found.last_note >= oldest)
+        oldest = seq - window.messages + 1
+        if notes:
+            oldest = min(oldest, notes[0].seq)
         waiting = {note.seq for note in notes}
         candidates = tuple(
-            found
-            for found in candidates
-            # A beginning is known for as long as something of it is not final.
-            if found.kind is not Kind.BEGUN or any(p.note in waiting for p, _ in found.parts)
+            [
+                found
+                for found in candidates
+                # A beginning is known for as long as something of it is not final.
+                if found.last_note >= oldest
+                and (found.kind is not Kind.BEGUN or any(p.note in waiting for p, _ in found.parts))
+            ]
         )
-        recent = tuple(pieces for pieces in recent if pieces[0].note >= oldest)
-    return lane._replace(notes=tuple(notes), candidates=candidates, recent=recent), out
+        if recent and recent[0][0].note < oldest:
+            recent = tuple(pieces for pieces in recent if pieces[0].note >= oldest)
+    return Lane(seq, lane.time, tuple(notes), recent, joints, candidates,
+                lane.said, lane.said_at, lane.announced, lane.announced_at), out  # fmt: skip
 
 
 def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Candidate, ...]:
@@ -308,31 +344,56 @@ class _Step:
     def keep(self, joint: Joint) -> None:
         _merge(self.after, joint)
 
+    def start(self, piece: Piece) -> None:
+        """A joint of one run, where there can be one."""
+        value, called = piece.value, piece.weak | piece.near
+        full, grows = self.track.ask(value, called, checked=piece.tail >= gaps.LABEL)
+        if full or (
+            grows
+            # In the midst of talk nothing goes on, and few digits are no beginning of anything.
+            and (
+                piece.tail <= gaps.LABEL
+                or called & self.track.loose
+                or len(value) >= evidence.BEGUN_NAMED
+            )
+        ):
+            joint = Joint(value, ((piece, 0),), piece, gaps.JOINED, called, piece.near,
+                          piece.named, piece.denied, False, False)  # fmt: skip
+            self._take(joint, full, grows)
+
     def offer(self, joint: Joint) -> bool:
         """Keep a joint that can grow, note one that is a number; False where it is neither."""
+        checked = joint.last.tail >= gaps.LABEL or joint.loosest >= gaps.LABEL
+        full, grows = self.track.ask(joint.value, joint.called, checked=checked)
+        return (full or grows) and self._take(joint, full, grows)
+
+    def _take(self, joint: Joint, full: bool, grows: bool) -> bool:
         track, tail = self.track, joint.last.tail
-        checked = tail >= gaps.LABEL or joint.loosest >= gaps.LABEL
-        full, grows = track.ask(joint.value, joint.called, checked=checked)
-        if not (full or grows):
-            return False
         matches = evidence.weigh(joint, track) if full else ()
-        for compiled, kind, score in matches:
-            keep_last = compiled.keep_last
-            candidate = Candidate(joint.parts, len(joint.value), keep_last, compiled, kind, score)
-            self.matched.append((joint, candidate))
+        is_open = tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called & track.loose)
+        waits = is_open and full and not matches and evidence.waits_for_words(joint, track)
         if matches:
-            joint = joint._replace(found=True)
+            size = len(joint.value)
+            for compiled, kind, score in matches:
+                candidate = Candidate(joint.parts, size, compiled.keep_last, compiled, kind, score)
+                self.matched.append((joint, candidate))
+            joint = _found(joint)
             if joint.called and any(score >= evidence.CHECKED for _, _, score in matches):
                 # A check digit proves it: words that would do without one open nothing more.
+                checked = tail >= gaps.LABEL or joint.loosest >= gaps.LABEL
                 grows = track.ask(joint.value, 0, checked=checked)[1]
-        is_open = tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called & track.loose)
-        waits = full and not matches and evidence.waits_for_words(joint, track)
         if is_open and (grows or waits):
             self.keep(joint)
             return True
         if grows and not matches:
             self.ended.append(joint)
         return grows or bool(matches)
+
+
+def _found(joint: Joint) -> Joint:
+    """The same joint, known to be a number as it stands."""
+    return Joint(joint.value, joint.parts, joint.last, joint.loosest, joint.called, joint.near,
+                 joint.named, joint.denied, joint.skipped, True)  # fmt: skip
 
 
 def join(
@@ -348,25 +409,26 @@ def join(
     ended: list[Joint] = []
     settled: list[tuple[int, int]] = []
     for number, (track, pieces) in enumerate(zip(rules.tracks, tracks, strict=True)):
-        open_joints = [joint for joint in joints if joint.first.track == number]
+        open_joints = [joint for joint in joints if joint.last.track == number]
         if not pieces:
             alive += open_joints
             continue
         talk = pieces[0].lead == gaps.TEXT or pieces[-1].tail >= gaps.TEXT
-        resent, again = _sent_again(open_joints, lane, pieces)
-        found += again
+        resent: list[Joint] = []
+        if lane.recent:
+            resent, again = _sent_again(open_joints, lane, pieces)
+            found += again
+        step = _Step(track)
         for piece in pieces:
-            step = _Step(track)
+            step.after, step.matched, step.ended = {}, [], []
             for joint in open_joints:
                 _extend(step, joint, piece, lane, talk)
             if not _is_in_list(piece, pieces):
-                step.offer(_start(piece))
+                step.start(piece)
             open_joints = list(step.after.values())
             ended += step.ended
             for joint, candidate in step.matched:
-                if evidence.is_plausible(
-                    joint, candidate.kind, candidate.rule, pieces, note.message.text
-                ):
+                if evidence.is_plausible(joint, candidate, pieces, note.message.text):
                     found.append(candidate)
                     if _stands_alone(joint, candidate):
                         settled.append((joint.first.start, _small_change(joint.last, pieces)))
@@ -441,11 +503,6 @@ def _resends(joint: Joint) -> int:
     return len(joint.parts) - len({at for _, at in joint.parts})
 
 
-def _start(piece: Piece) -> Joint:
-    return Joint(piece.value, ((piece, 0),), piece, gaps.JOINED, piece.weak | piece.near,
-                 piece.near, piece.named, piece.denied, False, False)  # fmt: skip
-
-
 def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> None:
     """One joint and one more run: it goes on, stands aside for it, or has ended."""
     last = joint.last
@@ -503,7 +560,7 @@ def _may_go_on(longer: Joint, gap: int, joint: Joint, piece: Piece, lane: Lane, 
 
 def _is_plausible(joint: Joint, candidate: Candidate, note: Note) -> bool:
     pieces = tuple(piece for piece in note.pieces if piece.track == joint.first.track)
-    return evidence.is_plausible(joint, candidate.kind, candidate.rule, pieces, note.message.text)
+    return evidence.is_plausible(joint, candidate, pieces, note.message.text)
 
 
 def _stands_alone(joint: Joint, candidate: Candidate) -> bool:

@@ -15,10 +15,11 @@ from math import inf
 from typing import Literal, NamedTuple
 
 from masker.core import compact, lanes, masking
+from masker.core.compact import Talk
 from masker.core.lanes import EMPTY, Lane, Window
 from masker.core.messages import MaskedMessage, Message
 from masker.core.render import Note
-from masker.core.ruleset import RuleSet, lower
+from masker.core.ruleset import RuleSet
 from masker.errors import MessageError
 
 Delivery = Literal["revise", "hold"]
@@ -223,13 +224,16 @@ class Redactor:
                 self._forget(key)
                 lane = self._lanes.get(lane_key)
             asked, refused = self._asked_of(message) if self._asked else (0, 0)
+            talk = compact.listen(self._rules, message.text)
             lane, out = lanes.receive(
-                self._rules, lane or EMPTY, message, self._window,
+                self._rules, lane or EMPTY, message, talk, self._window,
                 asked=asked, refused=refused, revision=revision,
             )  # fmt: skip
-            # The message itself comes first, then those that it decided.
-            out.sort(key=lambda said: (said.conversation_id, said.message_id) != key)
-            self._note_question(message, lane.time)
+            if len(out) > 1:
+                # The message itself comes first, then those that it decided.
+                out.sort(key=lambda said: (said.conversation_id, said.message_id) != key)
+            if talk.asks:
+                self._note_question(message, talk, lane.time)
             excess = lane.held - MAX_HELD_CHARACTERS
             if excess > 0:
                 lane, out = _relieved(lane, out, excess)
@@ -241,16 +245,8 @@ class Redactor:
             return [_blank(message, revision), *self._given_up(lane_key)]
         return out
 
-    def _note_question(self, message: Message, time: float | None) -> None:
-        lowered = lower(message.text)
-        if compact.ASKS.search(lowered) is None:
-            return
-        words = self._rules.words.find(lowered)
-        speaks_for = against = 0
-        for _, _, yes, no in words:
-            speaks_for |= yes
-            against |= no
-        rules, refused = speaks_for & ~against, compact.other_number_asked(words, lowered)
+    def _note_question(self, message: Message, talk: Talk, time: float | None) -> None:
+        rules, refused = talk.speaks_for, compact.other_number_asked(talk.words, talk.lowered)
         if rules or refused:
             self._asked[message.conversation_id] = Asked(
                 message.sender, rules, refused, ANSWERS, time

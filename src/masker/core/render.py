@@ -72,11 +72,17 @@ def render(
                 findings += _findings(candidate, [piece for piece, _ in mine])
     if places:
         text = masking.replace(text, places)
+    surest: dict[tuple[int, int, str], Finding] = {}
+    for found in findings:
+        key = (found.start, found.end, found.rule)
+        known = surest.get(key)
+        if known is None or known.score < found.score:
+            surest[key] = found
     message = note.message
     return MaskedMessage(
         message.conversation_id, message.message_id, message.sender, text, message.timestamp,
         message.channel, message.subject, message.extra, note.revision, final,
-        tuple(sorted(set(findings), key=lambda found: (found.start, found.end, found.rule))),
+        tuple([surest[key] for key in sorted(surest)]),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import regex
 
@@ -30,28 +31,37 @@ from masker.core.rules import Rule, compile_pattern
 MAX_VALUE = 64
 # What one question to a pattern may take, in seconds; after that the answer is "mask it".
 PATTERN_TIMEOUT = 0.25
-_SHORT = 3
+# Most runs of digits in chat are this short, and say nothing of anybody: their answers are kept.
+_SHORT = 5
+# What is kept of an answer, as a byte: not asked yet, or one of these.
+_ANSWERS = ((False, False), (False, True), (True, False), (True, True))
 _FLAGS = re.compile(r"\s*\(\?([a-zA-Z]+)\)")
 
 
 class Pattern:
     """A pattern over compact values, and both questions about it. A timeout counts as yes."""
 
-    __slots__ = ("_full", "_growing", "_short", "_source", "_timeout")
+    __slots__ = ("_full", "_growing", "_known", "_source", "_timeout")
 
     def __init__(self, sources: Sequence[str], *, watched: bool) -> None:
         self._source = "|".join(_scoped(source) for source in sources) or "(?!)"
         self._full = regex.compile(self._source)
         self._growing: list[regex.Pattern[str] | None] = [None] * (MAX_VALUE + 1)
         self._timeout = PATTERN_TIMEOUT if watched else None
-        # Most numbers in chat are this short, and say nothing of anybody: their answers are kept.
-        self._short: dict[str, tuple[bool, bool]] = {}
+        # For each length, a byte for each value of so many digits.
+        self._known: list[bytearray] = [bytearray()] * (_SHORT + 1)
 
     def ask(self, value: str) -> tuple[bool, bool]:
         """Both questions at once: whether this is a whole number, whether it can grow into one."""
-        known = self._short.get(value)
-        if known is not None:
-            return known
+        size = len(value)
+        known = None
+        if size <= _SHORT and value.isdigit():
+            known = self._known[size]
+            if not known:
+                known = self._known[size] = bytearray(10**size)
+            code = known[int(value)]
+            if code:
+                return _ANSWERS[code - 1]
         try:
             match = (
                 self._full.fullmatch(value, partial=True)
@@ -63,11 +73,11 @@ class Pattern:
         if match is None:
             answer = (False, False)
         elif match.partial:
-            answer = (False, len(value) < MAX_VALUE)
+            answer = (False, size < MAX_VALUE)
         else:
             answer = (True, self.can_grow(value))
-        if len(value) <= _SHORT:
-            self._short[value] = answer
+        if known is not None:
+            known[int(value)] = 1 + _ANSWERS.index(answer)
         return answer
 
     def is_full(self, value: str) -> bool:
@@ -122,13 +132,14 @@ class CompiledRule:
     loose: Pattern | None
     check: Callable[[str], bool]
     checked: bool
+    context_required: bool
     keep_last: int
 
 
 class Track:
     """The rules that read the same tokens."""
 
-    __slots__ = ("called", "checked", "letters", "loose", "pattern", "rules")
+    __slots__ = ("_timeout", "_which", "called", "checked", "letters", "loose", "pattern", "rules")
 
     def __init__(self, rules: Sequence[CompiledRule], *, letters: bool, watched: bool) -> None:
         self.letters = letters
@@ -150,6 +161,31 @@ class Track:
         )
         # Rules whose words hold a number together over talk: those that are masked on words alone.
         self.loose = sum(found.bit for found in rules if found.loose is not None)
+        # Which rules have this shape, in one question: each pattern is looked for, and may miss.
+        # A pattern with groups of its own could not refer to them by number any more.
+        self._timeout = PATTERN_TIMEOUT if watched else None
+        self._which = (
+            regex.compile(
+                "".join(rf"(?:(?=({_scoped(found.rule.pattern)})\Z))?" for found in rules)
+            )
+            if not any(regex.compile(found.rule.pattern).groups for found in rules)
+            else None
+        )
+
+    def whole(self, value: str) -> int:
+        """The rules of whose pattern this is a whole number."""
+        bits = 0
+        if self._which is not None and self._timeout is None:
+            match = self._which.match(value)
+            if match is not None:
+                for found, shape in zip(self.rules, match.groups(), strict=True):
+                    if shape is not None:
+                        bits |= found.bit
+            return bits
+        for found in self.rules:
+            if found.pattern.is_full(value):
+                bits |= found.bit
+        return bits
 
     def ask(self, value: str, called: int, *, checked: bool = False) -> tuple[bool, bool]:
         """Whether any rule, or any that the words call for, has this shape; and could still.
@@ -222,14 +258,24 @@ class Words:
 
     def find(self, lowered: str) -> list[tuple[int, int, int, int]]:
         """Each word found as (start, end, rules it speaks for, rules it speaks against)."""
+        matches = list(self.ascii.finditer(lowered))
+        if not lowered.isascii():
+            # Two looks, each led by the first letters of its words, cost less than one at both.
+            hanzi = list(self.hanzi.finditer(lowered))
+            if matches and hanzi:
+                matches = sorted(matches + hanzi, key=re.Match.start)
+                if any(one.end() > other.start() for one, other in pairwise(matches)):
+                    matches = list(self._pattern.finditer(lowered))
+            elif hanzi:
+                matches = hanzi
         table = self._table
         found = []
-        for match in self._pattern.finditer(lowered):
+        for match in matches:
             word = match.group()
             entry = table.get(word)
             if entry is None:  # A plural: found with the s that its table entry has not.
                 entry = table[word[:-1]]
-            found.append((match.start(), match.end(), *entry))
+            found.append((*match.span(), *entry))
         return found
 
     def may_follow(self, lowered: str, start: int, within: int) -> bool:
@@ -306,8 +352,9 @@ def _numerals() -> str:
     )
 
 
-_FEW = _SHORT
+_FEW = 3
 _CHECK_CHARACTER = re.compile(f"(?<![A-Za-z])[{re.escape(characters.X_FORMS)}](?![A-Za-z])").search
+ANY_X = re.compile(f"[{re.escape(characters.X_FORMS)}]").search
 _ASCII_DIGITS = re.compile("[0-9]").findall
 _EVERY_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}{characters.HANZI_CLASS}]").findall
 _GLUED = re.compile(
@@ -374,11 +421,15 @@ class RuleSet:
             return True
         return any(word in lowered for word in self.keywords)
 
-    def is_only_talk(self, text: str) -> bool:
-        """Whether a text has no digit at all, in any script, nor a check character or a word."""
-        return (
-            _MAYBE_DIGIT(text) is None and _CHECK_CHARACTER(text) is None
-        ) and not self.needs_look(text)
+    def may_hold_digits(self, text: str) -> bool:
+        """Whether a text has a digit, in any script, or a check character that stands alone."""
+        if text.isascii():
+            return _ASCII_DIGIT(text) is not None or (
+                ("x" in text or "X" in text) and _CHECK_CHARACTER(text) is not None
+            )
+        return _MAYBE_DIGIT(text) is not None or (
+            ANY_X(text) is not None and _CHECK_CHARACTER(text) is not None
+        )
 
     def _is_small_talk(self, text: str) -> bool:
         """Whether its digits are few, no number of any rule, and words stand behind the last.
@@ -433,6 +484,7 @@ def _compile(bit: int, rule: Rule, watched: bool) -> CompiledRule:
         loose=Pattern([rule.context_pattern], watched=watched) if rule.context_pattern else None,
         check=_guarded(CHECKS[rule.checksum]) if rule.checksum else _always,
         checked=rule.checksum is not None,
+        context_required=rule.context_required,
         keep_last=rule.keep_last,
     )
 

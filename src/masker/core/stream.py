@@ -94,9 +94,9 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
     places: set[int] = set()
     size = len(text)
     until = _open_text_rule(rules, text, start)
-    lowered = lower(text)
-    read = compact.read(rules, text, lowered)
-    pieces = tuple(piece for track in read.tracks for piece in track)
+    talk = compact.listen(rules, text)
+    tracks = compact.read(rules, text, talk)
+    pieces = tuple(piece for track in tracks for piece in track)
     certain: set[int] = set()
     if pieces:
         closed = tuple(
@@ -105,14 +105,14 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
                 for piece in track
                 if not _is_open(text, piece)
             )
-            for track in read.tracks
+            for track in tracks
         )
         note = Note(1, Message("", "", "", text), 0, pieces, ())
         joints, candidates, _ = lanes.join(rules, (), closed, note, EMPTY)
         for number, track in enumerate(rules.tracks):
             mine = [joint for joint in joints if joint.first.track == number]
-            places |= _of_joints(track, mine, read.tracks[number], text)
-        places |= _of_words(rules, closed, lowered)
+            places |= _of_joints(track, mine, tracks[number], text)
+        places |= _of_words(rules, closed, talk.lowered)
         certain = _certain(candidates, joints, pieces, text, places)
     places |= _of_word_end(rules, text)
     undecided = [place for place in places if place >= start and place not in certain]
@@ -179,7 +179,7 @@ def _open_size(
         is_called = bool(called & compiled.bit)
         if loose is not None and is_called and (loose.can_grow(value) or loose.is_full(value)):
             return len(value)
-        if compiled.rule.context_required and not starts_block:
+        if compiled.context_required and not starts_block:
             continue
         # Without a check digit a number is whole, or in groups that numbers have.
         may_stand = starts_block or not sizes or evidence.may_become_natural(sizes)
@@ -219,9 +219,9 @@ def _of_words(
             runs.insert(0, piece)
             value = "".join(run.value for run in runs)
             for compiled in track.rules:
-                shape = compiled.pattern if compiled.rule.context_required else compiled.loose
+                shape = compiled.pattern if compiled.context_required else compiled.loose
                 starts_block = piece.place == 0 or piece.lead > gaps.LINE
-                if compiled.rule.context_required and not starts_block:
+                if compiled.context_required and not starts_block:
                     continue
                 if shape is not None and not piece.denied & compiled.bit and shape.is_full(value):
                     places |= _first_places(runs, len(value) - compiled.keep_last)
