@@ -293,3 +293,6 @@ CHECKS: dict[str, Check] = {
         "us-ssn": us_ssn,
     }.items()
 }
+
+# Those under which no two numbers differ in their last digit alone: where one holds, it is proof.
+CHECK_DIGITS = frozenset({"luhn"})

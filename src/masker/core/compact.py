@@ -245,7 +245,10 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
             else:
                 found += [match.span() for match in _DIGITS.finditer(text, *cluster.span())]
     # A count has a digit or two.
-    if any(end - start <= 2 for start, end in found) and _HAS_COUNT.search(text) is not None:
+    if (
+        any(end - start <= 2 and text[start].isdigit() for start, end in found)
+        and _HAS_COUNT.search(text) is not None
+    ):
         counts = {match.span(match.lastindex or 0) for match in _COUNT.finditer(text)}
         found = [span for span in found if span not in counts]
     if is_ascii and "x" not in text and "X" not in text:
@@ -255,6 +258,16 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
     for place, (start, end) in enumerate(found):
         if end - start == 1 and not text[start].isdigit():
             after = found[place + 1][0] if place + 1 < len(found) else size
+            if (
+                start
+                and end < after
+                and text[end] in characters.WORD_AFTER_NUMERAL
+                and _FIRST_HANZI <= text[start] <= _LAST_HANZI
+                and _FIRST_HANZI <= text[start - 1] <= _LAST_HANZI
+                and not (runs and runs[-1][1] == start)
+            ):
+                # 一下, 三天: the common case, said without a look at the gaps.
+                continue
             joined_left = bool(runs) and _is_joined(text[runs[-1][1] : start])
             if ord(text[start]) not in characters.HANZI:
                 # The check character X: only behind digits, or alone but for a label.

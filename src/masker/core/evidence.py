@@ -144,7 +144,7 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
         ):
             continue
         if whole & bit and compiled.check(value):
-            if has_check_digit(compiled, value):
+            if compiled.proves or has_check_digit(compiled, value):
                 loosest = gaps.TEXT if is_called or len(value) >= STRONG_CHECK else gaps.LABEL
                 score = 1.0 if is_called else CHECKED
             else:

@@ -69,6 +69,8 @@ class Lane(NamedTuple):
     said_at: int = 0
     announced: int = 0
     announced_at: int = 0
+    oldest: int = 0
+    """The first message whose part in something is waited for or remembered; 0 for none."""
 
     @property
     def is_idle(self) -> bool:
@@ -116,7 +118,7 @@ def receive(
         lane.candidates,
         lane.recent,
     )
-    said, said_at, announced, announced_at = lane[6:]
+    said, said_at, announced, announced_at, oldest = lane[6:]
     if speaks_for and not talk.asks:
         # Who asks for a number is not about to give it.
         said, said_at = speaks_for, seq
@@ -127,14 +129,15 @@ def receive(
     if (
         not may_hold_digits
         and not (speaks_for and (joints or candidates or recent))
-        and not _is_about_to_change(lane, seq, window)
+        # Nothing of the lane is decided or forgotten with this message.
+        and not 0 < oldest <= seq - window.messages
     ):
         # Small talk counts towards the window, and says which number is coming.
         if talk.announces:
             announced, announced_at = talk.announces, seq
         out.append(_alone(message, revision, fixed))
         return Lane(seq, now, lane.notes, recent, joints, candidates,
-                    said, said_at, announced, announced_at), out  # fmt: skip
+                    said, said_at, announced, announced_at, oldest), out  # fmt: skip
     pieces: tuple[Piece, ...] = ()
     if may_hold_digits:
         if announced and seq - announced_at <= ANNOUNCED:
@@ -164,15 +167,6 @@ def receive(
                 said, said_at, announced, announced_at)  # fmt: skip
     lane, said_now = _settle(lane, window, fresh=seq)
     return lane, out + said_now
-
-
-def _is_about_to_change(lane: Lane, seq: int, window: Window) -> bool:
-    """Whether something of the lane may be decided or forgotten with the next message."""
-    until = seq - window.messages
-    for joint in lane.joints:
-        if joint.last.note <= until:
-            return True
-    return any(found.last_note <= until for found in lane.candidates)
 
 
 def _alone(message: Message, revision: int, fixed: tuple[Span, ...]) -> MaskedMessage:
@@ -267,8 +261,11 @@ def _settle(
         )
         if recent and recent[0][0].note < oldest:
             recent = tuple(pieces for pieces in recent if pieces[0].note >= oldest)
+    first = [joint.last.note for joint in joints]
+    first += [found.last_note for found in candidates]
     return Lane(seq, lane.time, tuple(notes), recent, joints, candidates,
-                lane.said, lane.said_at, lane.announced, lane.announced_at), out  # fmt: skip
+                lane.said, lane.said_at, lane.announced, lane.announced_at,
+                min(first, default=0)), out  # fmt: skip
 
 
 def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Candidate, ...]:

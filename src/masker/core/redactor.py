@@ -234,9 +234,8 @@ class Redactor:
                 out.sort(key=lambda said: (said.conversation_id, said.message_id) != key)
             if talk.asks:
                 self._note_question(message, talk, lane.time)
-            excess = lane.held - MAX_HELD_CHARACTERS
-            if excess > 0:
-                lane, out = _relieved(lane, out, excess)
+            if lane.notes and lane.held > MAX_HELD_CHARACTERS:
+                lane, out = _relieved(lane, out, lane.held - MAX_HELD_CHARACTERS)
             self._keep(lane_key, lane, out, message.conversation_id)
         except Exception:  # noqa: BLE001 - fail closed, whatever it was
             # Whatever it was, the text does not get out; and no detail of it does either.

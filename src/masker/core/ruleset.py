@@ -24,7 +24,7 @@ from itertools import pairwise
 import regex
 
 from masker.core import characters, gaps
-from masker.core.checks import CHECKS
+from masker.core.checks import CHECK_DIGITS, CHECKS
 from masker.core.rules import Rule, compile_pattern
 
 # A compact value longer than this is no number of anybody's: patterns without a bound stop here.
@@ -132,6 +132,8 @@ class CompiledRule:
     loose: Pattern | None
     check: Callable[[str], bool]
     checked: bool
+    proves: bool
+    """Whether its check alone says that another last digit would not do."""
     context_required: bool
     keep_last: int
 
@@ -484,6 +486,7 @@ def _compile(bit: int, rule: Rule, watched: bool) -> CompiledRule:
         loose=Pattern([rule.context_pattern], watched=watched) if rule.context_pattern else None,
         check=_guarded(CHECKS[rule.checksum]) if rule.checksum else _always,
         checked=rule.checksum is not None,
+        proves=rule.checksum in CHECK_DIGITS,
         context_required=rule.context_required,
         keep_last=rule.keep_last,
     )
