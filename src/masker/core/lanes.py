@@ -344,7 +344,7 @@ class _Step:
     def start(self, piece: Piece) -> None:
         """A joint of one run, where there can be one."""
         value, called = piece.value, piece.weak | piece.near
-        full, grows = self.track.ask(value, called, checked=piece.tail >= gaps.LABEL)
+        full, grows, bare = self.track.ask(value, called, checked=piece.tail >= gaps.LABEL)
         if full or (
             grows
             # In the midst of talk nothing goes on, and few digits are no beginning of anything.
@@ -356,15 +356,13 @@ class _Step:
         ):
             joint = Joint(value, ((piece, 0),), piece, gaps.JOINED, called, piece.near,
                           piece.named, piece.denied, False, False)  # fmt: skip
-            self._take(joint, full, grows)
+            self.take(joint, full=full, grows=grows, bare=bare)
 
-    def offer(self, joint: Joint) -> bool:
-        """Keep a joint that can grow, note one that is a number; False where it is neither."""
-        checked = joint.last.tail >= gaps.LABEL or joint.loosest >= gaps.LABEL
-        full, grows = self.track.ask(joint.value, joint.called, checked=checked)
-        return (full or grows) and self._take(joint, full, grows)
+    def take(self, joint: Joint, *, full: bool, grows: bool, bare: bool) -> bool:
+        """Keep a joint that can grow, note one that is a number; False where it is neither.
 
-    def _take(self, joint: Joint, full: bool, grows: bool) -> bool:
+        The answers are those of `Track.ask`.
+        """
         track, tail = self.track, joint.last.tail
         matches = evidence.weigh(joint, track) if full else ()
         is_open = tail <= gaps.LABEL or (tail == gaps.TEXT and joint.called & track.loose)
@@ -377,8 +375,7 @@ class _Step:
             joint = _found(joint)
             if joint.called and any(score >= evidence.CHECKED for _, _, score in matches):
                 # A check digit proves it: words that would do without one open nothing more.
-                checked = tail >= gaps.LABEL or joint.loosest >= gaps.LABEL
-                grows = track.ask(joint.value, 0, checked=checked)[1]
+                grows = bare
         if is_open and (grows or waits):
             self.keep(joint)
             return True
@@ -511,20 +508,26 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> 
         gap = max(last.tail, piece.lead, gaps.LINE)
     went_on = False
     if gap != gaps.BROKEN:
-        longer = Joint(
-            joint.value + piece.value,
-            (*joint.parts, (piece, len(joint.value))),
-            piece,
-            max(joint.loosest, gap),
-            joint.called | piece.weak | piece.near,
-            joint.near | piece.near,
-            joint.named | piece.named,
-            joint.denied | (piece.refused if gap > gaps.JOINED else 0),
-            joint.skipped,
-            False,
+        value, track = joint.value + piece.value, step.track
+        loosest = joint.loosest if joint.loosest > gap else gap
+        called = joint.called | piece.weak | piece.near
+        full, grows, bare = track.ask(
+            value, called, checked=loosest >= gaps.LABEL or piece.tail >= gaps.LABEL
         )
-        if _may_go_on(longer, gap, joint, piece, lane, step.track.loose):
-            went_on = step.offer(longer)
+        if (full or grows) and _may_go_on(joint, piece, value, gap, called & track.loose, lane):
+            longer = Joint(
+                value,
+                (*joint.parts, (piece, len(joint.value))),
+                piece,
+                loosest,
+                called,
+                joint.near | piece.near,
+                joint.named | piece.named,
+                joint.denied | (piece.refused if gap > gaps.JOINED else 0),
+                joint.skipped,
+                False,
+            )
+            went_on = step.take(longer, full=full, grows=grows, bare=bare)
     if last.note == piece.note:
         if not went_on:
             step.ended.append(joint)
@@ -536,20 +539,12 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> 
         step.ended.append(joint)
 
 
-def _may_go_on(longer: Joint, gap: int, joint: Joint, piece: Piece, lane: Lane, loose: int) -> bool:
-    if (
-        gap >= gaps.TEXT
-        and not longer.called & loose
-        and len(longer.value) < evidence.STRONG_CHECK - 1
-    ):
+def _may_go_on(joint: Joint, piece: Piece, value: str, gap: int, called: int, lane: Lane) -> bool:
+    """Whether a gap lets a number go on: mere talk does not, nor a phone behind a postcode."""
+    if gap >= gaps.TEXT and not called and len(value) < evidence.STRONG_CHECK - 1:
         return False
     last = joint.last
-    if (
-        gap <= gaps.JOINED
-        or longer.called & loose
-        or len(joint.parts) > 1
-        or last.note == piece.note
-    ):
+    if gap <= gaps.JOINED or called or len(joint.parts) > 1 or last.note == piece.note:
         return True
     texts = [note.message.text for note in lane.notes if note.seq == last.note]
     return not (texts and evidence.is_postcode_then_phone(last, piece, texts[0]))

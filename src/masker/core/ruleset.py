@@ -189,20 +189,22 @@ class Track:
                 bits |= found.bit
         return bits
 
-    def ask(self, value: str, called: int, *, checked: bool = False) -> tuple[bool, bool]:
+    def ask(self, value: str, called: int, *, checked: bool = False) -> tuple[bool, bool, bool]:
         """Whether any rule, or any that the words call for, has this shape; and could still.
 
-        `checked` asks of growth only where there is a check digit.
+        The last answer is the second one, did the words call for nothing. `checked` asks of
+        growth only where there is a check digit.
         """
         full, grows = self.pattern.ask(value)
         if checked and grows:
             grows = self.checked.ask(value)[1]
+        bare = grows
         if called and not (full and grows):
             for bit, pattern in self.called:
                 if called & bit and pattern is not None:
                     also_full, also_grows = pattern.ask(value)
                     full, grows = full or also_full, grows or also_grows
-        return full, grows
+        return full, grows, bare
 
     def can_grow(self, value: str, called: int) -> bool:
         """Whether any rule, or any that the words call for, could still become a number."""
@@ -421,7 +423,14 @@ class RuleSet:
             return True
         if self._ascii_word(lowered) is not None:
             return True
-        return any(word in lowered for word in self.keywords)
+        return self.has_keyword(lowered)
+
+    def has_keyword(self, lowered: str) -> bool:
+        """Whether a rule that reads the text itself has anything to look for in it."""
+        for word in self.keywords:  # noqa: SIM110 - asked of every message: a generator costs more
+            if word in lowered:
+                return True
+        return False
 
     def may_hold_digits(self, text: str) -> bool:
         """Whether a text has a digit, in any script, or a check character that stands alone."""

@@ -19,6 +19,8 @@ def text_spans(rules: RuleSet, text: str, lowered: str) -> tuple[Span, ...]:
     if not rules.text_rules:
         return ()
     narrow = lowered if lowered.isascii() else lowered.translate(NARROW)
+    if not rules.has_keyword(narrow):
+        return ()
     spans: list[Span] = []
     for text_rule in rules.text_rules:
         if any(word in narrow for word in text_rule.rule.keywords):
