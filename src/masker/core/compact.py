@@ -125,6 +125,8 @@ class Talk(NamedTuple):
     words: list[tuple[int, int, int, int]]
     """Each word of a rule as (start, end, rules it speaks for, rules it speaks against)."""
     speaks_for: int
+    mentions: int
+    """Rules that any word speaks for, though another may speak against them."""
     asks: bool
     announces: int
     """Rules whose number the text ends by announcing."""
@@ -135,14 +137,14 @@ def listen(rules: RuleSet, text: str) -> Talk:
     lowered = lower(text)
     words = rules.words.find(lowered)
     if not words:
-        return Talk(lowered, words, 0, False, 0)
+        return Talk(lowered, words, 0, 0, False, 0)
     speaks_for = speaks_against = 0
     for _, _, yes, no in words:
         speaks_for |= yes
         speaks_against |= no
     asks = ASKS.search(lowered) is not None
     announces = 0 if asks else _announced(words, lowered)
-    return Talk(lowered, words, speaks_for & ~speaks_against, asks, announces)
+    return Talk(lowered, words, speaks_for & ~speaks_against, speaks_for, asks, announces)
 
 
 def blocked_spans(text: str) -> list[tuple[int, int]]:
@@ -328,32 +330,58 @@ def word_runs(text: str) -> list[tuple[int, int]]:
     return runs
 
 
+def runs(rules: RuleSet, text: str, talk: Talk) -> tuple[list[tuple[int, int]], ...]:
+    """Where the runs of a text are, for each track."""
+    blocked = blocked_spans(text)
+    return tuple([_runs(text, talk, blocked, track.letters) for track in rules.tracks])
+
+
+def say_nothing(rules: RuleSet, text: str, tracks: tuple[list[tuple[int, int]], ...]) -> bool:
+    """Whether no run is a number or begins one, where no word and no question speaks for any.
+
+    Most runs of digits are such: they need no closer look. What begins no number is either of
+    no rule's shape, or stands in the midst of talk.
+    """
+    for track, found in zip(rules.tracks, tracks, strict=True):
+        last = len(found) - 1
+        for index, (start, end) in enumerate(found):
+            tail = (
+                gaps.between(text[end : found[index + 1][0]])
+                if index < last
+                else gaps.edge(text[end:])
+            )
+            full, grows, _ = track.ask(_value(text, start, end), 0, checked=tail >= gaps.LABEL)
+            if full or (grows and tail <= gaps.LABEL):
+                return False
+    return True
+
+
 def read(
     rules: RuleSet,
     text: str,
     talk: Talk,
+    tracks: tuple[list[tuple[int, int]], ...],
     *,
     note: int = 1,
     asked: int = 0,
     heard: int = 0,
     refused: int = 0,
 ) -> tuple[tuple[Piece, ...], ...]:
-    """The runs of a text, for each track.
+    """The runs of a text, as pieces of numbers, for each track.
 
     `asked` holds the rules that the other party asked for, or that this sender
     announced last; `heard` those that were spoken of lately; `refused` those of which an answer
     that is one bare run, long enough to be one, is none.
     """
-    blocked = blocked_spans(text)
-    tracks = tuple(
+    pieces = tuple(
         [
-            _pieces(text, talk, blocked, number, track.letters, note, asked, heard)
-            for number, track in enumerate(rules.tracks)
+            _pieces(text, talk, found, number, note, asked, heard)
+            for number, found in enumerate(tracks)
         ]
     )
     if refused:
-        tracks = tuple(_refuse(pieces, refused) for pieces in tracks)
-    return tracks
+        pieces = tuple(_refuse(found, refused) for found in pieces)
+    return pieces
 
 
 def _refuse(pieces: tuple[Piece, ...], refused: int) -> tuple[Piece, ...]:
@@ -392,38 +420,52 @@ def _announced(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:
     return 0
 
 
-def _pieces(
-    text: str,
-    talk: Talk,
-    blocked: Sequence[tuple[int, int]],
-    track: int,
-    letters: bool,
-    note: int,
-    asked: int,
-    heard: int,
-) -> tuple[Piece, ...]:
-    runs = word_runs(text) if letters else digit_runs(text)
-    if not runs:
-        return ()
-    lowered, words = talk.lowered, talk.words
+def _runs(
+    text: str, talk: Talk, blocked: Sequence[tuple[int, int]], letters: bool
+) -> list[tuple[int, int]]:
+    """The runs of one track, but those that are amounts, moments, addresses or what is masked."""
+    found = word_runs(text) if letters else digit_runs(text)
+    if not found:
+        return found
+    lowered = talk.lowered
     if _CURRENCY(lowered) is not None:
-        runs = _without(_AMOUNT, lowered, runs)
+        found = _without(_AMOUNT, lowered, found)
     if ":" in text or "：" in text or "exp" in lowered or "valid" in lowered or "有效期" in text:
-        runs = _without(_MOMENT, lowered, runs)
-    starred = "*" in text
-    if starred:
-        runs = [run for run in runs if not _is_remnant(text, *run)]
+        found = _without(_MOMENT, lowered, found)
+    if "*" in text:
+        found = [run for run in found if not _is_remnant(text, *run)]
     if blocked:
-        named_ends = {end for _, end, yes, _ in words if yes}
+        named_ends = {end for _, end, yes, _ in talk.words if yes}
         spans = [
             (low, high)
             for low, high in blocked
             # A word may name what starts here even inside an address (…?card=4111…).
             if not any(end in named_ends for end in range(low, high))
         ]
-        runs = _outside(runs, spans, len(text))
+        found = _outside(found, spans, len(text))
+    return found
+
+
+def _value(text: str, start: int, end: int) -> str:
+    value = text[start:end]
+    if value.isascii() and value.isdigit():
+        return value
+    return value.translate(characters.COMPACT)
+
+
+def _pieces(
+    text: str,
+    talk: Talk,
+    runs: list[tuple[int, int]],
+    track: int,
+    note: int,
+    asked: int,
+    heard: int,
+) -> tuple[Piece, ...]:
     if not runs:
         return ()
+    lowered, words = talk.lowered, talk.words
+    starred = "*" in text
     pieces: list[Piece] = []
     at = 0
     previous_end = 0
@@ -450,9 +492,7 @@ def _pieces(
             if asked and lead <= gaps.LABEL:
                 near |= asked & ~denied
                 named |= asked & ~denied
-        value = text[start:end]
-        if not value.isascii() or not value.isdigit():
-            value = value.translate(characters.COMPACT)
+        value = _value(text, start, end)
         gap = text[previous_end:start] if index and lead == gaps.JOINED else None
         pieces.append(
             Piece(note, track, index, value, start, end, gap, lead, tail,

@@ -142,10 +142,21 @@ def receive(
     if may_hold_digits:
         if announced and seq - announced_at <= ANNOUNCED:
             asked |= announced
-        tracks = compact.read(
-            rules, text, talk, note=seq, asked=asked, heard=lane.said, refused=refused
-        )
-        pieces = tuple([piece for track in tracks for piece in track])
+        heard = lane.said
+        runs = compact.runs(rules, text, talk)
+        if (
+            joints
+            or candidates
+            or lane.notes
+            or asked
+            or heard
+            or talk.mentions
+            or not compact.say_nothing(rules, text, runs)
+        ):
+            tracks = compact.read(
+                rules, text, talk, runs, note=seq, asked=asked, heard=heard, refused=refused
+            )
+            pieces = tuple([piece for track in tracks for piece in track])
     if talk.announces:
         announced, announced_at = talk.announces, seq
     if joints and speaks_for:
