@@ -125,7 +125,8 @@ def receive(
     elif said and seq - said_at >= HEARD:
         said = 0
     fixed = text_spans(rules, text, talk.lowered)
-    may_hold_digits = rules.may_hold_digits(text)
+    is_fresh = not (joints or candidates or lane.notes or lane.said or asked)
+    may_hold_digits = rules.holds_number(text) if is_fresh else rules.may_hold_digits(text)
     if (
         not may_hold_digits
         and not (speaks_for and (joints or candidates or recent))
@@ -144,15 +145,7 @@ def receive(
             asked |= announced
         heard = lane.said
         runs = compact.runs(rules, text, talk)
-        if (
-            joints
-            or candidates
-            or lane.notes
-            or asked
-            or heard
-            or talk.mentions
-            or not compact.say_nothing(rules, text, runs)
-        ):
+        if not is_fresh or asked or talk.mentions or not compact.say_nothing(rules, text, runs):
             tracks = compact.read(
                 rules, text, talk, runs, note=seq, asked=asked, heard=heard, refused=refused
             )

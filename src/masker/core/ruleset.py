@@ -413,9 +413,7 @@ class RuleSet:
         else:
             # One class of the basic plane is one table look-up a character; what lies beyond it
             # (mathematical digits, and every emoji) would make it a list of ranges.
-            has_digit = _MAYBE_DIGIT(text) is not None and (
-                _ANY_DIGIT(text) is not None or _NUMERALS(text) is not None
-            )
+            has_digit = self.holds_number(text)
             lowered = lower(text)
             if self._hanzi_word(lowered) is not None:
                 return True
@@ -431,6 +429,14 @@ class RuleSet:
             if word in lowered:
                 return True
         return False
+
+    def holds_number(self, text: str) -> bool:
+        """Whether a text that nothing came before has a digit, or a Hanzi that is one."""
+        if text.isascii():
+            return _ASCII_DIGIT(text) is not None
+        return _MAYBE_DIGIT(text) is not None and (
+            _ANY_DIGIT(text) is not None or _NUMERALS(text) is not None
+        )
 
     def may_hold_digits(self, text: str) -> bool:
         """Whether a text has a digit, in any script, or a check character that stands alone."""
