@@ -497,8 +497,17 @@ def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
 
 
 def _resends(joint: Joint) -> int:
-    """How many of its runs are others sent again."""
-    return len(joint.parts) - len({at for _, at in joint.parts})
+    """How many messages in it repeat a part that it has already."""
+    parts = joint.parts
+    if len({at for _, at in parts}) == len(parts):
+        return 0
+    known: set[int] = set()
+    again: set[int] = set()
+    for piece, at in parts:
+        if at in known:
+            again.add(piece.note)
+        known.add(at)
+    return len(again)
 
 
 def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> None:
