@@ -19,7 +19,7 @@ def veil(rules: RuleSet, text: str) -> str:
             return text
         lowered = lower(text)
         places: set[int] = set()
-        for pieces in compact.read(rules, text, lowered).tracks:
+        for pieces in compact.read(rules, text):
             for piece in pieces:
                 places.update(range(piece.start, piece.end))
         for span in texts.text_spans(rules, text, lowered):

@@ -359,8 +359,8 @@ def say_nothing(rules: RuleSet, text: str, tracks: tuple[list[tuple[int, int]], 
 def read(
     rules: RuleSet,
     text: str,
-    talk: Talk,
-    tracks: tuple[list[tuple[int, int]], ...],
+    talk: Talk | None = None,
+    tracks: tuple[list[tuple[int, int]], ...] | None = None,
     *,
     note: int = 1,
     asked: int = 0,
@@ -369,10 +369,15 @@ def read(
 ) -> tuple[tuple[Piece, ...], ...]:
     """The runs of a text, as pieces of numbers, for each track.
 
-    `asked` holds the rules that the other party asked for, or that this sender
-    announced last; `heard` those that were spoken of lately; `refused` those of which an answer
-    that is one bare run, long enough to be one, is none.
+    `talk` and `tracks` are what `listen` and `runs` say of it, where that is known. `asked`
+    holds the rules that the other party asked for, or that this sender announced last; `heard`
+    those that were spoken of lately; `refused` those of which an answer that is one bare run,
+    long enough to be one, is none.
     """
+    if talk is None:
+        talk = listen(rules, text)
+    if tracks is None:
+        tracks = runs(rules, text, talk)
     pieces = tuple(
         [
             _pieces(text, talk, found, number, note, asked, heard)

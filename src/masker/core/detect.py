@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from masker.core import compact, lanes, masking
+from masker.core import lanes, masking
 from masker.core.lanes import EMPTY, Window
 from masker.core.messages import Masked, MaskedMessage, Message
 from masker.core.ruleset import RuleSet
@@ -31,6 +31,5 @@ def mask(rules: RuleSet, text: str) -> Masked:
 
 def whole(rules: RuleSet, text: str) -> MaskedMessage:
     """The text as the one message of a conversation that is over."""
-    talk = compact.listen(rules, text)
-    lane, out = lanes.receive(rules, EMPTY, Message("", "", "", text), talk, _WINDOW)
+    lane, out = lanes.receive(rules, EMPTY, Message("", "", "", text), _WINDOW)
     return (lanes.close(rules, lane, _WINDOW) or out)[-1]

@@ -90,21 +90,23 @@ def receive(
     rules: RuleSet,
     lane: Lane,
     message: Message,
-    talk: Talk,
     window: Window,
     *,
+    talk: Talk | None = None,
     asked: int = 0,
     refused: int = 0,
     revision: int = 0,
 ) -> tuple[Lane, list[MaskedMessage]]:
     """One message of this lane: the lane after it, and every message that has something to say.
 
-    `talk` is what `compact.listen` heard in its text. `asked` holds the rules that the other
-    party asked for, `refused` those it asked for something else than (an order number is no
-    card, though it may look like one); `revision` is what this message comes out as, where
-    its id was used before.
+    `talk` is what `compact.listen` heard in its text, where that is known. `asked` holds the
+    rules that the other party asked for, `refused` those it asked for something else than (an
+    order number is no card, though it may look like one); `revision` is what this message
+    comes out as, where its id was used before.
     """
     text = message.text
+    if talk is None:
+        talk = compact.listen(rules, text)
     now = lane.time
     out: list[MaskedMessage] = []
     if message.timestamp is not None:

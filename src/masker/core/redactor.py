@@ -226,8 +226,8 @@ class Redactor:
             asked, refused = self._asked_of(message) if self._asked else (0, 0)
             talk = compact.listen(self._rules, message.text)
             lane, out = lanes.receive(
-                self._rules, lane or EMPTY, message, talk, self._window,
-                asked=asked, refused=refused, revision=revision,
+                self._rules, lane or EMPTY, message, self._window,
+                talk=talk, asked=asked, refused=refused, revision=revision,
             )  # fmt: skip
             if len(out) > 1:
                 # The message itself comes first, then those that it decided.

@@ -448,6 +448,10 @@ class RuleSet:
             ANY_X(text) is not None and _CHECK_CHARACTER(text) is not None
         )
 
+    def is_only_talk(self, text: str) -> bool:
+        """Whether a text has no digit at all, nor a check character, nor a word of a rule."""
+        return not self.may_hold_digits(text) and not self.needs_look(text)
+
     def _is_small_talk(self, text: str) -> bool:
         """Whether its digits are few, no number of any rule, and words stand behind the last.
 

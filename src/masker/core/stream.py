@@ -95,7 +95,7 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
     size = len(text)
     until = _open_text_rule(rules, text, start)
     talk = compact.listen(rules, text)
-    tracks = compact.read(rules, text, talk, compact.runs(rules, text, talk))
+    tracks = compact.read(rules, text, talk)
     pieces = tuple(piece for track in tracks for piece in track)
     certain: set[int] = set()
     if pieces:
