@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, BinaryIO
 
 import typer
@@ -127,6 +130,81 @@ def mask(
         else:
             with open(sys.stdin.fileno(), "rb", closefd=False) as source:
                 mask_stream(masker, source, sys.stdout.buffer)
+
+
+@app.command()
+def scan(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Files, folders, globs; - is standard input."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the masked files go.")
+    ] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Put the masked files in place of the others.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look; write no file.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a scan that was killed.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Processes to use.", show_default="all")
+    ] = os.cpu_count() or 1,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="Of all files; else by content.")
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="ROLE=NAME", help="As in --field text=body; repeatedly."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", metavar="NAME", help="Of all files; else guessed.")
+    ] = None,
+    timezone: Annotated[
+        str, typer.Option("--timezone", metavar="NAME", help="Of times that name no offset.")
+    ] = "UTC",
+    per_file: Annotated[
+        bool, typer.Option("--per-file", help="Equal conversation ids in two files are two.")
+    ] = False,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option("--report", metavar="FILE", help="A .html, .json, .csv or .sarif report."),
+    ] = None,
+    digest_key: Annotated[
+        str | None,
+        typer.Option("--digest-key", metavar="SPEC", help="file:PATH or env:NAME, for reports."),
+    ] = None,
+    fail_on_findings: Annotated[
+        bool, typer.Option("--fail-on-findings", help="Exit with 1 if there was anything to mask.")
+    ] = False,
+    rules: RulesPath = None,
+    rule: RuleNames = None,
+) -> None:
+    """Mask archived transcripts, whole conversations at a time, also over several files.
+
+    JSONL, JSON, CSV and TSV, Parquet, plain logs, WhatsApp, Telegram, Slack, WeChat, Zendesk,
+    Intercom and mbox, also in gzip, zstd and zip. What comes out is the same file, only masked.
+    """
+    with failing_closed():
+        code = _scan_module().run(
+            paths, out=out, in_place=in_place, dry_run=dry_run, resume=resume, jobs=jobs, form=form,
+            fields=field or [], encoding=encoding, zone=timezone, per_file=per_file,
+            reports=report or [], digest=digest_key, fail_on_findings=fail_on_findings,
+            rules=tuple(rule or ()), rules_path=rules,
+        )  # fmt: skip
+        raise typer.Exit(code)
+
+
+def _scan_module() -> ModuleType:
+    """`masker.cli.scan`, which needs an extra of its own."""
+    try:
+        return importlib.import_module("masker.cli.scan")
+    except ModuleNotFoundError as error:
+        if error.name not in {"pyarrow", "zstandard"}:
+            raise
+        note("archives are an extra: pip install 'masker[archive]'")
+        raise typer.Exit(UNREADABLE) from None
 
 
 @rules_app.command("list")

@@ -131,6 +131,10 @@ class Redactor:
             del remembered[next(iter(remembered))]
         return out if self._order is None else self._in_order(out, (key, revision, len(text)))
 
+    def waits_for(self, conversation_id: str, sender: str, subject: str | None = None) -> bool:
+        """Whether what this sender says next, digits or not, may bear on what was said."""
+        return ((conversation_id, sender) if subject is None else (None, subject)) in self._lanes
+
     def advance(self, now: datetime) -> list[MaskedMessage]:
         """Time passes: what waited for longer than the window is decided.
 

@@ -1,0 +1,213 @@
+"""JSONL: one object a line.
+
+Most lines are alike and flat: those are decoded by msgspec, many at a time, and only where one is
+to change is it looked at where its text stands. Any other line goes through the scanner that
+knows every string's place.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from masker.archive.fields import Fields
+from masker.archive.formats.base import Context, Format, Read
+from masker.archive.formats.json_scan import Scanner
+from masker.archive.records import ArchiveError, Record, Unreadable, microseconds
+
+CHUNK = 1 << 20
+MAX_LINE = 1 << 26
+_SAMPLE = 200
+_ROLES = ("conversation", "sender", "id", "time", "channel", "subject")
+# A name of a field may be written with escapes; then it is not seen as what it is.
+_ESCAPED_LETTER = re.compile(rb"\\u00[67]")
+_Scalar = str | int | float | None
+
+
+class JsonLines(Format):
+    """One JSON value a line."""
+
+    name = "jsonl"
+    splits = True
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        lines = head.lstrip(b"\xef\xbb\xbf").split(b"\n", 2)
+        first = next((line for line in lines[:2] if line.strip()), b"")
+        if first.lstrip()[:1] != b"{":
+            return False
+        try:
+            msgspec.json.decode(first)
+        except (msgspec.DecodeError, RecursionError):
+            return path.suffix.casefold() in {".jsonl", ".ndjson"}
+        rest = head[head.find(first) + len(first) :].strip()
+        # One object alone is a document, unless it is called otherwise or says itself what it is.
+        return bool(rest) or path.suffix.casefold() in {".jsonl", ".ndjson"}
+
+    def prepare(self, head: bytes, context: Context) -> None:
+        names: dict[str, None] = {}
+        for line in head.lstrip(b"\xef\xbb\xbf").split(b"\n")[:_SAMPLE]:
+            try:
+                value = msgspec.json.decode(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(value, dict):
+                names.update(dict.fromkeys(value))
+        context.chosen = context.fields.chosen(names)
+
+    def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
+        decoder = _decoder_for(context.fields, context.chosen)
+        scanner = Scanner(context)
+        number = 0 if not stream.seekable() else -1
+        for offset, chunk in _chunks(stream, start, end):
+            lines = chunk.split(b"\n")
+            if not lines[-1]:
+                lines.pop()
+            rows = _rows(decoder, chunk, lines, context)
+            if rows is not None:
+                yield from _fast(rows, lines, offset, context)
+            else:
+                # Only where a line may be told of is it known how many are before it.
+                number = _lines_before(stream, offset) if number < 0 else number
+                yield from _careful(lines, offset, number, scanner, context)
+            if number >= 0:
+                number += len(lines)
+
+
+def _lines_before(stream: BinaryIO, offset: int) -> int:
+    if offset == 0 or not stream.seekable():
+        return 0
+    here = stream.tell()
+    stream.seek(0)
+    count = 0
+    while offset > 0 and (chunk := stream.read(min(CHUNK, offset))):
+        count += chunk.count(b"\n")
+        offset -= len(chunk)
+    stream.seek(here)
+    return count
+
+
+def _chunks(stream: BinaryIO, start: int, end: int | None) -> Iterator[tuple[int, bytes]]:
+    """Whole lines that begin within the range, some megabyte at a time."""
+    offset = start
+    if start:
+        # A line that begins before the range belongs to the range before.
+        stream.seek(start - 1)
+        offset = start - 1 + len(stream.readline())
+    while end is None or offset < end:
+        size = CHUNK if end is None else min(CHUNK, end - offset)
+        chunk = stream.read(size)
+        if not chunk:
+            return
+        if not chunk.endswith(b"\n"):
+            chunk += stream.readline(MAX_LINE)
+        yield offset, chunk
+        offset += len(chunk)
+
+
+def _decoder_for(fields: Fields, chosen: dict[str, str]) -> msgspec.json.Decoder[Any] | None:
+    """A decoder of the fields that matter; None where the text is nowhere at the top."""
+    if "text" not in chosen:
+        return None
+    wanted: list[tuple[str, Any, Any]] = [("text", str, msgspec.NODEFAULT)]
+    rename = {"text": chosen["text"]}
+    for role in _ROLES:
+        wanted.append((role, _Scalar, None))
+        rename[role] = chosen.get(role, f"~{role}, which is not there")
+    # Another text field in a line makes that line one to look at with care.
+    others = [name for name in _other_texts(fields) if name != chosen["text"]]
+    for place, name in enumerate(others):
+        if name not in rename.values():
+            wanted.append((f"other{place}", Any, None))
+            rename[f"other{place}"] = name
+    row = msgspec.defstruct("Row", wanted, rename=rename, gc=False)
+    return msgspec.json.Decoder(row)
+
+
+def _other_texts(fields: Fields) -> tuple[str, ...]:
+    if "text" in fields.told:
+        return ()
+    return ("text", "body", "content", "message", "msg")
+
+
+def _rows(
+    decoder: msgspec.json.Decoder[Any] | None, chunk: bytes, lines: list[bytes], context: Context
+) -> list[Any] | None:
+    """The rows of a chunk, if every line of it is a plain one."""
+    if decoder is None:
+        return None
+    key = f'"{context.chosen["text"]}"'.encode()
+    if (
+        chunk.count(key) != len(lines)
+        or _ESCAPED_LETTER.search(chunk)
+        or chunk[:3] == b"\xef\xbb\xbf"
+    ):
+        return None
+    try:
+        rows: list[Any] = decoder.decode_lines(chunk)
+    except (ValueError, RecursionError):
+        return None
+    if len(rows) != len(lines):
+        return None
+    others = [name for name in rows[0].__struct_fields__ if name.startswith("other")]
+    if others and any(getattr(row, name) is not None for name in others for row in rows):
+        return None
+    return rows
+
+
+def _fast(rows: list[Any], lines: list[bytes], offset: int, context: Context) -> Read:
+    conversation, zone = context.name, context.zone
+    spelling = f"json-line:{context.chosen['text']}"
+    for row, line in zip(rows, lines, strict=True):
+        end = offset + len(line)
+        told, sender, identity, channel, subject = (
+            row.conversation, row.sender, row.id, row.channel, row.subject,
+        )  # fmt: skip
+        yield Record(
+            offset,
+            end,
+            spelling,
+            row.text,
+            conversation if told is None else str(told),
+            "user" if sender is None else str(sender),
+            None if identity is None else str(identity),
+            None if row.time is None else microseconds(row.time, zone),
+            None if channel is None else str(channel),
+            None if subject is None else str(subject),
+        )
+        offset = end + 1
+
+
+def _careful(
+    lines: list[bytes], offset: int, number: int, scanner: Scanner, context: Context
+) -> Read:
+    for line in lines:
+        number += 1
+        body, start = line, offset
+        offset += len(line) + 1
+        if body.startswith(b"\xef\xbb\xbf") and start == 0:
+            body, start = body[3:], 3
+        if not body.strip():
+            continue
+        try:
+            _check(body)
+            records = scanner.line(body, start, context.name)
+        except (ArchiveError, RecursionError, ValueError) as error:
+            reason = "is nested too deeply" if isinstance(error, RecursionError) else "is not JSON"
+            yield Unreadable(start, start + len(body.rstrip(b"\r")), number, reason)
+            continue
+        yield from records
+
+
+def _check(line: bytes) -> None:
+    """Raise where a line is no JSON; half surrogates are JSON to everybody but msgspec."""
+    if len(line) > MAX_LINE:
+        raise ArchiveError("is too long")
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        json.loads(line.decode("utf-8"))

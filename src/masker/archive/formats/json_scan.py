@@ -1,0 +1,332 @@
+"""JSON as places: every string value with where it stands, without building the document.
+
+One pass over tokens with a stack of the containers that are open. An object that holds text is a
+message; what it does not say itself (whose, when, in which conversation) its parents may have
+said. Memory is bounded by the largest single message, however long the array that holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from masker.archive.formats.base import Context
+from masker.archive.records import ArchiveError, Record, microseconds
+from masker.archive.spelling import text_literals, text_of
+
+_BUFFER = 1 << 20
+_MAX_TOKEN = 1 << 26
+_MAX_WAITING = 4096
+_MAX_DEPTH = 512
+_TOKEN = re.compile(
+    rb'[\s]*(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")|([{}\[\],:])|(-?[0-9][0-9.eE+-]*|true|false|null))',
+    re.DOTALL,
+)
+_SPACE = re.compile(rb"\s*")
+# Arrays that are one text in pieces: Telegram's entities, the parts of a model's message.
+_TEXT_ARRAYS = {"text", "textentities", "content"}
+_SENDER_KEYS = ("id", "user_id", "email", "name", "display_name", "username", "type", "role")
+
+
+class _Frame:
+    """An open object or array."""
+
+    __slots__ = (
+        "expects",
+        "fields",
+        "is_object",
+        "key",
+        "kind",
+        "path",
+        "start",
+        "texts",
+        "waiting",
+    )
+
+    def __init__(self, *, is_object: bool, start: int, path: str) -> None:
+        self.is_object = is_object
+        self.start = start
+        self.path = path
+        self.key: str | None = None
+        self.expects = "key" if is_object else "value"
+        self.kind = "walk"
+        self.fields: dict[str, object] = {}
+        # (path of keys, start, end, spelling, text): text of its own, and of its children.
+        self.texts: list[tuple[str, int, int, str, str]] = []
+        self.waiting: list[tuple[str, int, int, str, str]] = []
+
+
+class Scanner:
+    """Walks one stream, or one line of one; `records` gives what it finds."""
+
+    def __init__(self, context: Context, *, html: bool = False) -> None:
+        self._context = context
+        self._html = html
+
+    def line(self, raw: bytes, offset: int, conversation: str) -> list[Record]:
+        """The records of one JSON value that is all of `raw`."""
+        return list(self._walk(_Tokens(None, raw, offset), conversation))
+
+    def stream(
+        self, source: BinaryIO, conversation: str, start: bytes = b"", offset: int = 0
+    ) -> Iterator[Record]:
+        """The records of a document of which a beginning was read already."""
+        return self._walk(_Tokens(source, start, offset), conversation)
+
+    def _walk(self, tokens: _Tokens, conversation: str) -> Iterator[Record]:
+        stack: list[_Frame] = []
+        is_text = self._context.fields.is_text
+        for start, end, raw in tokens:
+            first = raw[0]
+            top = stack[-1] if stack else None
+            if first == 0x22:
+                if top is None:
+                    continue
+                if top.expects == "key":
+                    top.key = _string(raw, tokens)
+                    top.expects = "colon"
+                    continue
+                tokens.require(top.expects == "value")
+                top.expects = "comma"
+                if top.kind == "inside":
+                    continue
+                key = top.key or ""
+                if not top.is_object:
+                    if top.kind == "walk" and is_text(key):
+                        top.texts.append((top.path, start, end, "json", _string(raw, tokens)))
+                else:
+                    if is_text(key):
+                        text = _string(raw, tokens)
+                        spelling = "json"
+                        if self._html and "<" in text:
+                            spelling, text = "json-html", text_of(raw, "json-html")
+                        top.texts.append((f"{top.path}.{key}", start, end, spelling, text))
+                    if len(raw) < 1024:
+                        top.fields[key] = _string(raw, tokens)
+            elif first in b"{[":
+                tokens.require(top is None or top.expects == "value")
+                tokens.require(len(stack) < _MAX_DEPTH)
+                path = "" if top is None else f"{top.path}.{top.key}" if top.is_object else top.path
+                frame = _Frame(is_object=first == 0x7B, start=start, path=path)
+                if top is not None:
+                    top.expects = "comma"
+                    if top.kind != "walk":
+                        frame.kind = "inside"
+                    elif first == 0x5B:
+                        frame.key = top.key
+                    if (
+                        frame.kind == "walk"
+                        and first == 0x5B
+                        and top.is_object
+                        and _is_text_array(top.key, self._context)
+                    ):
+                        frame.kind = "texts"
+                        tokens.keep(start)
+                stack.append(frame)
+            elif first in b"}]":
+                tokens.require(top is not None and top.is_object == (first == 0x7D))
+                assert top is not None
+                tokens.require(top.expects in {"comma", "key", "value"})
+                stack.pop()
+                yield from self._closed(top, stack, end, tokens, conversation)
+            elif first == 0x3A:
+                tokens.require(top is not None and top.expects == "colon")
+                assert top is not None
+                top.expects = "value"
+            elif first == 0x2C:
+                tokens.require(top is not None and top.expects == "comma")
+                assert top is not None
+                top.expects = "key" if top.is_object else "value"
+            else:
+                tokens.require(top is None or top.expects == "value")
+                if top is not None:
+                    top.expects = "comma"
+                    if top.is_object and top.key is not None and first in b"-0123456789tf":
+                        top.fields[top.key] = json.loads(raw) if len(raw) < 64 else raw.decode()
+        tokens.require(not stack)
+
+    def _closed(
+        self, frame: _Frame, stack: list[_Frame], end: int, tokens: _Tokens, conversation: str
+    ) -> Iterator[Record]:
+        parent = stack[-1] if stack else None
+        if frame.kind == "inside":
+            return
+        if frame.kind == "texts":
+            region = tokens.kept(frame.start, end)
+            if any(True for _ in text_literals(region)):
+                assert parent is not None
+                text = text_of(region, "json-texts")
+                parent.texts.append((frame.path, frame.start, end, "json-texts", text))
+                return
+        texts = frame.waiting + frame.texts
+        if not frame.is_object:
+            if parent is not None:
+                parent.waiting += texts
+            elif texts:
+                yield from self._records(texts, [], conversation)
+        else:
+            if texts and (self._is_message(frame) or parent is None):
+                frames = [frame, *reversed(stack)]
+                yield from self._records(texts, frames, conversation)
+            elif parent is not None:
+                parent.waiting += texts
+                if parent.is_object and parent.key is not None and not texts:
+                    named = next((frame.fields[k] for k in _SENDER_KEYS if k in frame.fields), None)
+                    if named is not None:
+                        parent.fields.setdefault(parent.key, named)
+        if parent is not None and len(parent.waiting) > _MAX_WAITING:
+            # So many texts without a speaker are no one message: whose they are is not waited for.
+            waiting, parent.waiting = parent.waiting, []
+            yield from self._records(waiting, list(reversed(stack)), conversation)
+
+    def _is_message(self, frame: _Frame) -> bool:
+        roles = {role for name in frame.fields for role, _ in self._context.fields.roles(name)}
+        return bool(roles & {"sender", "time"} or (frame.texts and "id" in roles))
+
+    def _records(
+        self,
+        texts: list[tuple[str, int, int, str, str]],
+        frames: list[_Frame],
+        conversation: str,
+    ) -> Iterator[Record]:
+        whose = self._whose(frames, conversation)
+        # The first text is the message; others of the same object are lanes of their own.
+        texts.sort(key=lambda text: text[1])
+        main = min((text[0] for text in texts), key=self._depth)
+        for number, (path, start, end, spelling, text) in enumerate(texts):
+            sender, identity, subject = whose.sender, whose.id, whose.subject
+            if path != main:
+                sender, subject = f"{sender}\0{path}", None
+            if identity is not None and number:
+                identity = f"{identity}\0{number}"
+            yield Record(
+                start, end, spelling, text, whose.conversation, sender, identity, whose.time,
+                whose.channel, subject,
+            )  # fmt: skip
+
+    def _depth(self, path: str) -> tuple[int, int]:
+        parents, _, name = path.rpartition(".")
+        return parents.count("."), self._context.fields.text_rank(name)
+
+    def _whose(self, frames: list[_Frame], conversation: str) -> _Whose:
+        """What a message says of itself, and else what its parents say."""
+        fields = self._context.fields
+        own = fields.chosen(frames[0].fields) if frames else {}
+        mine = {role: frames[0].fields[name] for role, name in own.items()}
+        told = {role: mine.get(role) for role in ("conversation", "sender", "time", "channel")}
+        for frame in frames[1:]:
+            chosen = fields.chosen(frame.fields)
+            for role, value in told.items():
+                if value is None and not (role == "sender" and "id" in mine):
+                    told[role] = frame.fields.get(chosen.get(role, ""))
+            if told["conversation"] is None and frame.is_object:
+                told["conversation"] = frame.fields.get(chosen.get("id", ""))
+        if told["conversation"] is None:
+            parents = [frame for frame in frames[1:] if frame.is_object and frame.path]
+            told["conversation"] = f"{conversation}#{parents[0].start}" if parents else conversation
+        return _Whose(
+            str(told["conversation"]),
+            "user" if told["sender"] is None else str(told["sender"]),
+            _text_or_none(mine.get("id")),
+            microseconds(told["time"], self._context.zone),
+            _text_or_none(told["channel"]),
+            _text_or_none(mine.get("subject")),
+        )
+
+
+class _Whose(NamedTuple):
+    conversation: str
+    sender: str
+    id: str | None
+    time: int | None
+    channel: str | None
+    subject: str | None
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _is_text_array(key: str | None, context: Context) -> bool:
+    if key is None:
+        return False
+    plain = key.replace("_", "").casefold()
+    return plain in _TEXT_ARRAYS or (
+        context.fields.is_text(key) and plain not in {"message", "comment"}
+    )
+
+
+def _string(raw: bytes, tokens: _Tokens) -> str:
+    if b"\\" not in raw:
+        return raw[1:-1].decode("utf-8", "surrogateescape")
+    try:
+        value: str = json.loads(raw.decode("utf-8", "surrogateescape"), strict=False)
+    except ValueError:
+        tokens.require(False)
+        raise
+    return value
+
+
+class _Tokens:
+    """The tokens of a stream, with their places; counts lines only where something is wrong."""
+
+    def __init__(self, source: BinaryIO | None, buffer: bytes, offset: int) -> None:
+        self._source = source
+        self._buffer = buffer
+        self._offset = offset
+        self._at = 0
+        self._keep: int | None = None
+        self._lines = 0
+
+    def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
+        match_token = _TOKEN.match
+        while True:
+            match = match_token(self._buffer, self._at)
+            # A number may go on behind the buffer, and a token that is cut off is none yet.
+            if (match is None or match.end() == len(self._buffer)) and self._more():
+                continue
+            if match is None:
+                space = _SPACE.match(self._buffer, self._at)
+                assert space is not None
+                self._at = space.end()
+                self.require(self._at == len(self._buffer))
+                return
+            self._at = match.end()
+            index = match.lastindex or 1
+            low, high = match.span(index)
+            yield self._offset + low, self._offset + high, match.group(index)
+
+    def keep(self, start: int) -> None:
+        """From here on bytes are kept, until `kept` takes them."""
+        if self._keep is None:
+            self._keep = start
+
+    def kept(self, start: int, end: int) -> bytes:
+        """The bytes of a region that was kept."""
+        if self._keep == start:
+            self._keep = None
+        return self._buffer[start - self._offset : end - self._offset]
+
+    def require(self, holds: bool) -> None:
+        """Raise where the document is no JSON."""
+        if not holds:
+            line = self._lines + self._buffer.count(b"\n", 0, self._at) + 1
+            raise ArchiveError(f"line {line}: is not JSON")
+
+    def _more(self) -> bool:
+        if self._source is None:
+            return False
+        chunk = self._source.read(_BUFFER)
+        if not chunk:
+            self._source = None
+            return False
+        low = self._at if self._keep is None else min(self._at, self._keep - self._offset)
+        if len(self._buffer) - low > _MAX_TOKEN:
+            self.require(False)
+        self._lines += self._buffer.count(b"\n", 0, low)
+        self._offset += low
+        self._at -= low
+        self._buffer = self._buffer[low:] + chunk
+        return True

@@ -1,0 +1,255 @@
+"""Chats as HTML: Telegram's export, and pages of the common WeChat exporters.
+
+A page is read tag by tag. What stands in an element whose class says text is a message; the last
+element whose class says name or time before it tells whose and when. Text in no such element is
+masked too, as the page's own. Exporters that keep the chat as an array in a script are read as
+the JSON that it is.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from masker.archive.formats.base import Context, Format, Read
+from masker.archive.formats.json_scan import Scanner
+from masker.archive.records import ArchiveError, Record, microseconds
+from masker.archive.spelling import decoded, text_of
+
+_CHUNK = 1 << 20
+_MAX_TEXT = 1 << 24
+_TAG = re.compile(
+    rb"<!--.*?-->|<(?P<raw>script|style)\b[^>]*>(?P<inside>.*?)</(?P=raw)\s*>"
+    rb"|<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)(?P<rest>[^<>]*)>",
+    re.DOTALL | re.IGNORECASE,
+)
+_CLASS = re.compile(rb"""\bclass\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
+_TITLE = re.compile(rb"""\btitle\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
+_ID = re.compile(rb"""\bid\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
+_VOID = {b"br", b"img", b"hr", b"meta", b"link", b"input", b"wbr", b"source"}
+# Tags that stand within a text; any other one ends it.
+_INLINE = {
+    b"a",
+    b"b",
+    b"i",
+    b"u",
+    b"s",
+    b"em",
+    b"strong",
+    b"span",
+    b"br",
+    b"code",
+    b"pre",
+    b"img",
+    b"wbr",
+    b"font",
+    b"blockquote",
+    b"del",
+    b"ins",
+    b"tg-spoiler",
+    b"mark",
+    b"small",
+    b"sub",
+    b"sup",
+}
+_NAME_CLASSES = {
+    "from_name",
+    "dspname",
+    "displayname",
+    "nickname",
+    "nick-name",
+    "name",
+    "sender",
+    "username",
+    "author",
+}
+_TIME_CLASSES = {"date", "time", "datetime", "msg-time", "timestamp", "message-time"}
+_ARRAY = re.compile(rb"=\s*(?=\[\s*[{\[])")
+_ZONE = re.compile(r"\s*UTC([+-]\d{2}):?(\d{2})")
+
+
+class Page(Format):
+    """An HTML page with a chat in it."""
+
+    name = "html"
+    isolates = False
+    """Whether the classes of its elements are known, so that other text is nobody's message."""
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        start = head.lstrip(b"\xef\xbb\xbf").lstrip()[:256].lower()
+        return start.startswith((b"<!doctype html", b"<html")) or (
+            start.startswith(b"<") and path.suffix.casefold() in {".html", ".htm"}
+        )
+
+    def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
+        return _Walk(context, isolates=self.isolates).read(stream)
+
+
+class TelegramPage(Page):
+    """messages.html of Telegram Desktop."""
+
+    name = "telegram-html"
+    isolates = True
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        return super().recognises(head, path) and b"from_name" in head and b'class="text' in head
+
+
+class WeChatPage(Page):
+    """A page of a WeChat exporter."""
+
+    name = "wechat-html"
+    isolates = True
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        known = (
+            b"wechat",
+            "微信".encode(),
+            b"wxid_",
+            b"dspname",
+            b"displayname",
+            "聊天记录".encode(),
+        )
+        return super().recognises(head, path) and any(word in head.lower() for word in known)
+
+
+class _Walk:
+    def __init__(self, context: Context, *, isolates: bool) -> None:
+        self._context = context
+        self._isolates = isolates
+        self._sender = "user"
+        self._time: int | None = None
+        self._id: str | None = None
+        self._stack: list[tuple[bytes, str]] = []
+
+    def read(self, stream: BinaryIO) -> Iterator[Record]:
+        buffer, offset = b"", 0
+        text_from: int | None = 0
+        at = 0
+        more = True
+        while more:
+            chunk = stream.read(_CHUNK)
+            more = bool(chunk)
+            buffer += chunk
+            while match := _TAG.search(buffer, at):
+                at = match.end()
+                if match["raw"]:
+                    yield from self._text(buffer, text_from, match.start(), offset)
+                    yield from self._script(match["inside"], offset + match.start("inside"))
+                    text_from = at
+                    continue
+                name = (match["name"] or b"").lower()
+                if not name or (name in _INLINE and not self._says_more(name, match)):
+                    continue
+                yield from self._text(buffer, text_from, match.start(), offset)
+                text_from = at
+                if match["close"]:
+                    self._close(name)
+                elif name not in _VOID and not match["rest"].endswith(b"/"):
+                    self._open(name, match["rest"])
+            if not more:
+                yield from self._text(buffer, text_from, len(buffer), offset)
+                return
+            keep = text_from if text_from is not None else at
+            if len(buffer) - keep > _MAX_TEXT:
+                raise ArchiveError("is no page: a text in it has no end")
+            buffer, offset, at, text_from = buffer[keep:], offset + keep, max(0, at - keep), 0
+
+    def _says_more(self, name: bytes, match: re.Match[bytes]) -> bool:
+        """Whether an inline element holds a name, a time or a text of its own."""
+        if match["close"]:
+            return any(tag == name and tag in _INLINE for tag, _ in self._stack[-1:])
+        return name == b"span" and _role(match["rest"]) != ""
+
+    def _open(self, name: bytes, rest: bytes) -> None:
+        role = _role(rest)
+        self._stack.append((name, role))
+        if role == "time":
+            title = _TITLE.search(rest)
+            if title:
+                self._tell_time(decoded(title[1]))
+        elif role == "message":
+            found = _ID.search(rest)
+            self._id = decoded(found[1]) if found else None
+
+    def _close(self, name: bytes) -> None:
+        for place in range(len(self._stack) - 1, -1, -1):
+            if self._stack[place][0] == name:
+                del self._stack[place:]
+                return
+
+    def _text(self, buffer: bytes, low: int | None, high: int, offset: int) -> Iterator[Record]:
+        if low is None or low >= high:
+            return
+        raw = buffer[low:high]
+        if not raw.strip():
+            return
+        text = text_of(raw, "html")
+        if not text.strip():
+            return
+        role = next((role for _, role in reversed(self._stack) if role not in {"", "message"}), "")
+        if role == "name":
+            self._sender = text.strip() or self._sender
+        elif role == "time" and self._tell_time(text):
+            return
+        sender, conversation = self._sender, self._context.name
+        if role != "text" and (role or self._isolates):
+            # Names, buttons, headings: no part of what anybody says.
+            sender, conversation = "page", f"{conversation}#{offset + low}"
+        time = self._time if role == "text" else None
+        yield Record(offset + low, offset + high, "html", text, conversation, sender, None, time)
+
+    def _tell_time(self, told: str) -> bool:
+        text = _ZONE.sub(r" \1\2", html.unescape(told).strip())
+        if " +" in text or " -" in text:
+            head, _, zone = text.rpartition(" ")
+            found = microseconds(head, self._context.zone)
+            if found is not None:
+                sign = -1 if zone[0] == "-" else 1
+                minutes = int(zone[1:3]) * 60 + int(zone[3:5] or 0)
+                self._time = found - sign * minutes * 60_000_000
+            return found is not None
+        found = microseconds(text, self._context.zone)
+        self._time = self._time if found is None else found
+        return found is not None
+
+    def _script(self, source: bytes, offset: int) -> Iterator[Record]:
+        for match in _ARRAY.finditer(source):
+            end = _end_of_array(source, match.end())
+            scanner = Scanner(self._context, html=True)
+            try:
+                yield from scanner.line(
+                    source[match.end() : end], offset + match.end(), self._context.name
+                )
+            except ArchiveError:
+                raise ArchiveError("holds a chat as a script, which is not JSON") from None
+
+
+def _role(rest: bytes) -> str:
+    found = _CLASS.search(rest)
+    if found is None:
+        return ""
+    words = set(decoded(found[1]).casefold().split())
+    if words & _NAME_CLASSES:
+        return "name"
+    if words & _TIME_CLASSES:
+        return "time"
+    if any("text" in word or "content" in word or "bubble" in word for word in words):
+        return "text"
+    return "message" if any("message" in word or word == "msg" for word in words) else ""
+
+
+_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]]', re.DOTALL)
+
+
+def _end_of_array(source: bytes, at: int) -> int:
+    depth = 0
+    for match in _BRACKETS.finditer(source, at):
+        token = match.group()
+        depth += (token == b"[") - (token == b"]")
+        if depth == 0:
+            return match.end()
+    return len(source)

@@ -1,0 +1,201 @@
+"""Parquet: a row is a message.
+
+Written back by pyarrow with the same schema, compression and row groups.
+
+A place is a row and a column here, not bytes: `start` is the row, `end` the column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from masker.archive.formats.base import Context, Format, Read
+from masker.archive.records import ArchiveError, Edit, Record, microseconds
+from masker.archive.spelling import BLANK
+
+_BATCH = 8192
+
+
+class Parquet(Format):
+    """A Parquet file."""
+
+    name: ClassVar[str] = "parquet"
+    splits = True
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        return head[:4] == b"PAR1"
+
+    def row_groups(self, stream: BinaryIO) -> list[tuple[int, int]]:
+        """Where each row group begins and ends, in rows."""
+        metadata = _opened(stream).metadata
+        ends, at = [], 0
+        for group in range(metadata.num_row_groups):
+            rows = metadata.row_group(group).num_rows
+            ends.append((at, at + rows))
+            at += rows
+        return ends
+
+    def prepare_file(self, stream: BinaryIO, context: Context) -> None:
+        """Guess the fields from the schema."""
+        context.chosen = context.fields.chosen(_opened(stream).schema_arrow.names)
+
+    def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
+        file = _opened(stream)
+        schema = file.schema_arrow
+        chosen = context.chosen
+        texts = [
+            name for name in context.fields.texts(schema.names) if _is_text(schema.field(name).type)
+        ]
+        if not texts:
+            raise ArchiveError("has no text column")
+        columns = list(dict.fromkeys([*texts, *chosen.values()]))
+        row = 0
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if row >= start and (end is None or row < end):
+                at = row
+                for batch in file.iter_batches(_BATCH, row_groups=[group], columns=columns):
+                    yield from _records(batch, at, texts, chosen, schema, context)
+                    at += batch.num_rows
+            row += rows
+
+    def rewrite(self, source: BinaryIO, sink: BinaryIO, edits: Iterator[Edit]) -> int:
+        """Write the file with these edits; the number of texts that had to be blanked."""
+        file = _opened(source)
+        schema = file.schema_arrow
+        blanked, row = 0, 0
+        edit = next(edits, None)
+        with pq.ParquetWriter(sink, schema, **_settings(file)) as writer:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                stop = row + table.num_rows
+                changes: dict[int, dict[int, Edit]] = {}
+                while edit is not None and edit.start < stop:
+                    changes.setdefault(edit.end, {})[edit.start - row] = edit
+                    edit = next(edits, None)
+                for column, at in changes.items():
+                    values, bad = _masked(table.column(column), at)
+                    blanked += bad
+                    table = table.set_column(column, schema.field(column), values)
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+                row = stop
+        return blanked
+
+
+def _opened(stream: BinaryIO) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(stream)
+    except (pa.ArrowException, OSError):
+        raise ArchiveError("is broken Parquet") from None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _records(
+    batch: pa.RecordBatch,
+    row: int,
+    texts: list[str],
+    chosen: dict[str, str],
+    schema: pa.Schema,
+    context: Context,
+) -> Iterator[Record]:
+    size = batch.num_rows
+    nothing: list[Any] = [None] * size
+
+    def column(role: str) -> list[Any]:
+        return batch.column(chosen[role]).to_pylist() if role in chosen else nothing
+
+    conversations, senders, ids = column("conversation"), column("sender"), column("id")
+    channels, subjects = column("channel"), column("subject")
+    times = [microseconds(value, context.zone) for value in _times(batch, chosen)] or nothing
+    for place, name in enumerate(texts):
+        index = schema.get_field_index(name)
+        lane = f"\0{name}" if place else ""
+        for at, text in enumerate(batch.column(name).to_pylist()):
+            if text is None:
+                continue
+            conversation, sender, identity = conversations[at], senders[at], ids[at]
+            yield Record(
+                row + at,
+                index,
+                "value",
+                text,
+                context.name if conversation is None else str(conversation),
+                ("user" if sender is None else str(sender)) + lane,
+                None if identity is None else f"{identity}{lane}",
+                times[at],
+                None if channels[at] is None else str(channels[at]),
+                None if subjects[at] is None or place else str(subjects[at]),
+            )
+
+
+def _times(batch: pa.RecordBatch, chosen: dict[str, str]) -> list[Any]:
+    if "time" not in chosen:
+        return []
+    values = batch.column(chosen["time"])
+    if pa.types.is_timestamp(values.type):
+        # Nanoseconds are more than a datetime holds.
+        zone = values.type.tz
+        values = values.cast(pa.timestamp("us", zone), safe=False)
+    return list(values.to_pylist())
+
+
+def _masked(column: pa.ChunkedArray, edits: dict[int, Edit]) -> tuple[pa.ChunkedArray, int]:
+    kind = column.type
+    values = column.to_pylist()
+    blanked = 0
+    for at, edit in edits.items():
+        characters = list(values[at] or "")
+        if edit.spelling == BLANK or len(characters) != edit.size:
+            blanked += 1
+            values[at] = "*" * len(characters)
+            continue
+        for low, high in edit.ranges:
+            characters[low:high] = "*" * (high - low)
+        values[at] = "".join(characters)
+    if pa.types.is_dictionary(kind):
+        plain = pa.array(values, kind.value_type)
+        return pa.chunked_array([plain.dictionary_encode().cast(kind)]), blanked
+    return pa.chunked_array([pa.array(values, kind)]), blanked
+
+
+def _settings(file: pq.ParquetFile) -> dict[str, Any]:
+    """How the file was written, as far as Parquet says."""
+    metadata = file.metadata
+    version = {"1.0": "1.0", "2.4": "2.4"}.get(metadata.format_version, "2.6")
+    settings: dict[str, Any] = {"version": version, "store_schema": _has_schema(metadata)}
+    if metadata.num_row_groups == 0:
+        return settings
+    group = metadata.row_group(0)
+    compression, dictionaries, statistics = {}, [], []
+    for place in range(group.num_columns):
+        column = group.column(place)
+        path = column.path_in_schema
+        codec = column.compression
+        compression[path] = "NONE" if codec == "UNCOMPRESSED" else codec
+        if any("DICTIONARY" in encoding for encoding in column.encodings):
+            dictionaries.append(path)
+        if column.is_stats_set:
+            statistics.append(path)
+    settings["compression"] = compression
+    settings["use_dictionary"] = dictionaries or False
+    settings["write_statistics"] = statistics or False
+    settings["use_deprecated_int96_timestamps"] = any(
+        group.column(place).physical_type == "INT96" for place in range(group.num_columns)
+    )
+    return settings
+
+
+def _has_schema(metadata: Any) -> bool:
+    return metadata.metadata is not None and b"ARROW:schema" in metadata.metadata

@@ -1,0 +1,150 @@
+"""What a reader gives, and what is written back: places in a file, never copies of it.
+
+A file is seen as one *plain stream*: its bytes after decompression, as UTF-8. A record is a text
+in that stream: the region of bytes it stands in, how it is spelled there (the spelling), and
+whose message it is. Masking gives edits: of the text in that region, these characters become
+stars. All other bytes of the stream are copied, which is why key order, spacing, escapes, line
+ends and encodings stay as they were.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
+
+from masker import MaskerError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# Seconds until the year 5138; what is larger counts milliseconds, microseconds or nanoseconds.
+_MAX_SECONDS = 1e11
+_MAX_MICROSECONDS = 1 << 60
+
+
+class ArchiveError(MaskerError):
+    """An archive cannot be read, or its output not be written; names file and place."""
+
+
+class Record(NamedTuple):
+    """One text of a file. `time` is in microseconds since 1970; None where the file tells none."""
+
+    start: int
+    end: int
+    spelling: str
+    text: str
+    conversation: str
+    sender: str
+    id: str | None = None
+    time: int | None = None
+    channel: str | None = None
+    subject: str | None = None
+
+
+class Unreadable(NamedTuple):
+    """A region that is no record although one should stand there: it is blanked."""
+
+    start: int
+    end: int
+    line: int
+    reason: str
+
+
+class Edit(NamedTuple):
+    """What changes in one region: `ranges` of code points of a text of `size` become stars."""
+
+    start: int
+    end: int
+    spelling: str
+    size: int
+    ranges: tuple[tuple[int, int], ...]
+
+
+def stars(before: str, after: str) -> tuple[tuple[int, int], ...]:
+    """Where a masked text differs from what it was.
+
+    >>> stars("card 4111", "card ****")
+    ((5, 9),)
+    """
+    if before == after:
+        return ()
+    if len(before) != len(after):
+        return ((0, len(before)),)
+    ranges: list[tuple[int, int]] = []
+    first = -1
+    for place, (was, now) in enumerate(zip(before, after, strict=True)):
+        if was != now:
+            if first < 0:
+                first = place
+        elif first >= 0:
+            ranges.append((first, place))
+            first = -1
+    if first >= 0:
+        ranges.append((first, len(before)))
+    return tuple(ranges)
+
+
+def microseconds(value: object, zone: tzinfo = UTC) -> int | None:
+    """A time as exports write it: ISO 8601, or a number of seconds, milli-, micro- or nanoseconds.
+
+    A time without an offset is one of `zone`. None where it cannot be told.
+
+    >>> microseconds("1970-01-01T00:00:01Z"), microseconds("1512085950.000216")
+    (1000000, 1512085950000216)
+    """
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, datetime):
+        return from_datetime(value, zone)
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            return from_datetime(datetime.fromisoformat(text), zone)
+        except ValueError:
+            pass
+        try:
+            value = int(text) if text.isdecimal() else float(text)
+        except ValueError:
+            return _written(text, zone)
+    if not isinstance(value, int | float):
+        return None
+    if value != value or abs(value) == float("inf"):
+        return None
+    size, scale = abs(value), 1_000_000
+    while size >= _MAX_SECONDS and scale:
+        size, scale = size / 1000, scale // 1000
+    # What counts nanoseconds is larger than a microsecond count.
+    micros = round(value * scale) if scale else round(value / 1000)
+    return micros if abs(micros) < _MAX_MICROSECONDS else None
+
+
+_WRITTEN = (
+    "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y-%m-%d %H:%M:%S.%f %Z", "%Y-%m-%d %H:%M:%S %Z",
+    "%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S %z", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M",
+    "%Y.%m.%d %H:%M:%S", "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日 %H:%M",
+)  # fmt: skip
+
+
+def _written(text: str, zone: tzinfo) -> int | None:
+    for form in _WRITTEN:
+        try:
+            return from_datetime(datetime.strptime(text, form), zone)  # noqa: DTZ007 - zone follows
+        except ValueError:
+            continue
+    return None
+
+
+def from_datetime(moment: datetime, zone: tzinfo = UTC) -> int:
+    """Microseconds since 1970."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def to_datetime(micros: int | None) -> datetime | None:
+    """The same back, aware; None where it is out of a datetime's range."""
+    if micros is None:
+        return None
+    try:
+        return EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return None
