@@ -42,6 +42,13 @@ class Masker:
         )
         self._rules = RuleSet(_chosen(available, rules, all_packs=own), watched=own)
 
+    @classmethod
+    def of(cls, rules: Sequence[Rule]) -> Masker:
+        """A masker of these very rules, that stand in no file: for tests of rules."""
+        masker = cls.__new__(cls)
+        masker._rules = RuleSet(rules, watched=True)
+        return masker
+
     def __repr__(self) -> str:
         return f"Masker({len(self._rules.rules)} rules)"
 

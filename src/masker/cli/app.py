@@ -35,7 +35,9 @@ app = typer.Typer(
     # A traceback of typer's shows the values of variables, and those are messages.
     pretty_exceptions_enable=False,
 )
-rules_app = typer.Typer(help="Look at the rules.", no_args_is_help=True)
+rules_app = typer.Typer(
+    help="Look at rules, write them and put them to the test.", no_args_is_help=True
+)
 app.add_typer(rules_app, name="rules")
 
 
@@ -53,6 +55,16 @@ class Format(StrEnum):
     TABLE = "table"
     TSV = "tsv"
     JSON = "json"
+
+
+class Report(StrEnum):
+    """How the result of a check is told."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+    SARIF = "sarif"
+    GITHUB = "github"
 
 
 RulesPath = Annotated[
@@ -226,6 +238,91 @@ def list_rules(
         }[format_]
         write(packs, sys.stdout)
         sys.stdout.flush()
+
+
+@rules_app.command("check")
+def check_rules(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", help="Packs, or folders of them; else the bundled ones."),
+    ] = None,
+    format_: Annotated[
+        Report, typer.Option("--format", help="text is for people, the others for programs.")
+    ] = Report.TEXT,
+    rule: RuleNames = None,
+    seed: Annotated[
+        int, typer.Option(help="Where chance starts from: the same seed tries the same.")
+    ] = 0,
+    budget: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="About how long it may take in all.")
+    ] = 45,
+    min_score: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=100,
+            help="The share of small changes, in per cent, that the "
+            "examples of each rule must notice.",
+        ),
+    ] = 80,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one for each core.")] = 0,
+) -> None:
+    """Put rule packs to the test.
+
+    Examples and counterexamples, numbers made from each pattern and cut and written in every way,
+    chance hits, patterns that explode, changes that no example notices. Each failure comes with the
+    smallest case, ready to be pasted into the pack. Exit code 1: a rule fails its own claims; 2: a
+    pack cannot be read.
+    """
+    with failing_closed():
+        checking = _checking()
+        settings = checking.Settings(seed=seed, budget=budget, min_score=min_score, jobs=jobs)
+        code = checking.check(paths or [], rule or [], format_.value, settings, sys.stdout)
+        raise typer.Exit(code)
+
+
+@rules_app.command("explain")
+def explain_rule(
+    rule_id: Annotated[str, typer.Argument(metavar="ID", help="The rule.")],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT...", help="A text; several are one person's messages."),
+    ] = None,
+    rules: RulesPath = None,
+) -> None:
+    """Show, step by step, why a rule masks a text, or does not. - is standard input, by lines."""
+    with failing_closed():
+        checking = _checking()
+        if texts == [STDIN]:
+            texts = sys.stdin.read().splitlines()
+        checking.explain_text(rules, rule_id, texts or [], sys.stdout)
+
+
+@rules_app.command("new")
+def new_rule(
+    rule_id: Annotated[str, typer.Argument(metavar="ID", help="Lower-case words joined by -.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="Where to write it, or a folder; else standard output."
+        ),
+    ] = None,
+) -> None:
+    """Write a new pack with comments, that passes its own check as it is."""
+    with failing_closed():
+        _checking().new_pack(rule_id, file)
+
+
+def _checking() -> ModuleType:
+    """What tests rules, which is an extra of its own."""
+    try:
+        from masker.cli import checking
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        note("rules are tested by an extra: pip install 'masker[cli,testing]'")
+        raise typer.Exit(UNREADABLE) from None
+    return checking
 
 
 def _masker(rules: Path | None, rule: list[str] | None) -> Masker:

@@ -43,7 +43,11 @@ _WORDS = re.compile(
 _GROUP_BETWEEN = re.compile(r"[ -]{1,3}([A-Z]{1,5})[ -]{1,3}")
 _GROUP_BEFORE = re.compile(r"(?<![A-Za-z])([A-Z]{1,5})[ (-]{1,3}$")
 _GROUP_AFTER = re.compile(r"[ (-]{1,3}([A-Z]{1,5})(?![A-Za-z])")
-_GROUP_SO_FAR = re.compile(r"[ (-]{1,3}(?:[A-Z]{1,5}[ -]{0,3})?")
+# The letters at the end may yet be a group of their own, or begin a word that has digits too.
+_GROUP_SO_FAR = re.compile(
+    rf"[ (-]{{1,3}}(?:[A-Z]{{1,5}}[ -]{{0,3}})?"
+    rf"|[{characters.SEPARATOR_CLASS}]{{1,3}}[{characters.LETTER_CLASS}]{{1,34}}"
+)
 _GROUP_OPEN = re.compile(f"(?<![{_ALNUM}])[{characters.LETTER_CLASS}]{{1,34}}[ (-]{{0,3}}\\Z")
 _FIRST_HANZI, _LAST_HANZI = "\u4e00", "\u9fff"
 _SENTENCE_END = re.compile(r"[。！？!?\n；;]|\.(?=\s)")

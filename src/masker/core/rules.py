@@ -39,6 +39,20 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Entity = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$")]
 Words = tuple[str, ...]
 
+# What a rule may be hit by although it holds no number of its own: see `masker.testing.everyday`.
+CHANCE_KINDS = (
+    "random-digits",
+    "random-codes",
+    "dates",
+    "phones",
+    "amounts",
+    "orders",
+    "uuids",
+    "timestamps",
+    "sentences",
+)
+Limits = tuple[tuple[str, float], ...]
+
 _EMPTY_EXAMPLES = ("", " ", "\n")
 _TOML_PLACE = re.compile(r"\(at ([^()]*)\)$")
 
@@ -87,6 +101,8 @@ class Rule(_Model):
     context_required: bool = False
     context_pattern: str = ""
     keywords: Words = ()
+    max_chance: Limits = ()
+    """The greatest share of texts of each kind that `masker rules check` lets it mask by chance."""
     references: Words
     examples: tuple[Example, ...]
     counterexamples: tuple[Example, ...]
@@ -159,6 +175,22 @@ class Rule(_Model):
             if keyword != keyword.lower():
                 raise _mistake(f"word {number} is not lower case")
         return keywords
+
+    @field_validator("max_chance", mode="before")
+    @classmethod
+    def _limits_are_shares(cls, limits: object) -> object:
+        # One share for all kinds of text, or a table of shares by kind.
+        if limits == ():
+            return limits
+        table: dict[str, Any] = (
+            limits if isinstance(limits, dict) else dict.fromkeys(CHANCE_KINDS, limits)
+        )
+        for kind, share in table.items():
+            if kind not in CHANCE_KINDS:
+                raise _mistake(f"{kind} is no kind; there are: {', '.join(CHANCE_KINDS)}")
+            if type(share) not in (int, float) or not 0 <= share <= 1:
+                raise _mistake("is not a share between 0 and 1, nor a table of shares")
+        return tuple((kind, float(share)) for kind, share in table.items())
 
     @field_validator("references")
     @classmethod

@@ -14,6 +14,8 @@ from masker.testing.talk import OTHER_PARTY, labels, small_talk, surroundings
 from masker.testing.writing import Written, cuts, parts_of, plain
 
 Delivery = Literal["revise", "hold"]
+# How a written number may be cut: the lengths of its parts, in characters of the number.
+Sizes = Callable[[tuple[Written, ...]], st.SearchStrategy[tuple[int, ...]]]
 NOON = dt.datetime(2024, 5, 17, 12, 0, tzinfo=dt.UTC)
 
 
@@ -103,13 +105,19 @@ def dictations(
     chat: bool = False,
     label: bool = False,
     resend: bool = False,
-    around: bool = True,
+    around: st.SearchStrategy[tuple[str, str]] | None = None,
+    sizes: Sizes | None = None,
 ) -> list[tuple[str, Written]]:
-    """What one person sends to give a number: ("part" | "talk" | "again", text) in order."""
+    """What one person sends to give a number: ("part" | "talk" | "again", text) in order.
+
+    `around` gives the words before its first part and behind its last; `sizes` the lengths of the
+    parts, where not any cut will do.
+    """
     digits = draw(number)
     size = len(digits)
-    pieces = parts_of(digits, draw(cuts(size, smallest=smallest, most=most)))
-    before, after = draw(surroundings()) if around else ("", "")
+    cut = sizes(digits) if sizes else cuts(size, smallest=smallest, most=most)
+    pieces = parts_of(digits, draw(cut))
+    before, after = draw(around if around is not None else surroundings())
     texts: list[tuple[str, Written]] = []
     repeated = draw(st.integers(0, len(pieces) - 1)) if resend else -1
     for place, piece in enumerate(pieces):
@@ -142,7 +150,8 @@ def conversations(
     resend: bool = False,
     question: Callable[[tuple[str, ...]], st.SearchStrategy[str]] | None = None,
     subject: bool = False,
-    around: bool = True,
+    around: st.SearchStrategy[tuple[str, str]] | None = None,
+    sizes: Sizes | None = None,
 ) -> Scene:
     """One or more people dictate a number each, at once, while another party talks too.
 
@@ -159,6 +168,7 @@ def conversations(
                     label=label,
                     resend=resend,
                     around=around,
+                    sizes=sizes,
                 )
             )
         )
