@@ -379,15 +379,24 @@ def says(text: str, words: tuple[str, ...]) -> bool:
     return False
 
 
-def found(rule: Rule, text: str) -> bool:
-    """Whether the pattern and the check find something, words aside."""
+def found(rule: Rule, text: str, *, whole: bool = False) -> bool:
+    """Whether the pattern and the check find something, words aside; `whole`: not within digits."""
     if rule.view == "text":
         folded = unicodedata.normalize("NFKC", text)
         spoken = any(keyword in folded.lower() for keyword in rule.keywords)
         return spoken and compile_pattern(rule.pattern, "text").search(folded) is not None
     check = CHECKS[rule.checksum] if rule.checksum else bool
-    matches = compile_pattern(rule.pattern, "number").finditer(bare(text), overlapped=True)
-    return any(check(match[0]) for match in matches)
+    pattern, value = compile_pattern(rule.pattern, "number"), bare(text)
+    if pattern.fullmatch(value) and check(value):
+        return True
+    return any(
+        check(match[0]) and not (whole and digit_at(value, match.start() - 1, match.end()))
+        for match in pattern.finditer(value, overlapped=True)
+    )
+
+
+def digit_at(text: str, *places: int) -> bool:
+    return any(0 <= place < len(text) and text[place].isdigit() for place in places)
 
 
 def test_the_bundled_packs_are_all_there() -> None:
@@ -434,7 +443,7 @@ def test_a_pattern_matches_the_number_of_each_example(name: str, text: str) -> N
 def test_a_counterexample_fails_by_pattern_or_check_or_words(name: str, text: str) -> None:
     rule = RULES[name]
     unnamed = rule.context_required and not says(text, rule.context)
-    assert not found(rule, text) or unnamed or says(text, rule.anti_context)
+    assert not found(rule, text, whole=True) or unnamed or says(text, rule.anti_context)
 
 
 @pytest.mark.parametrize("name", ["card-cvv", "card-pin", "one-time-code", "password", "email"])

@@ -141,8 +141,7 @@ def _pieces(told: Explanation, rules: RuleSet) -> list[Piece]:
     pieces: list[Piece] = []
     lines = []
     for number, text in enumerate(told.texts, 1):
-        reading = compact.read(rules, text, lower(text), note=number)
-        for piece in reading.tracks[0] if reading.tracks else ():
+        for piece in compact.read(rules, text, note=number)[0]:
             where = f"message {number}, " if len(told.texts) > 1 else ""
             said = f"{where}characters {piece.start + 1} to {piece.end}: {piece.value}"
             if piece.value != text[piece.start : piece.end]:

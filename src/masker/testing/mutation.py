@@ -124,8 +124,7 @@ def _values(rules: RuleSet, example: Example) -> tuple[str, ...]:
     """Everything that runs of an example give when they are put together in their order."""
     runs: list[str] = []
     for text in texts_of(example):
-        reading = compact.read(rules, text, lower(text))
-        runs += [piece.value for track in reading.tracks for piece in track]
+        runs += [piece.value for track in compact.read(rules, text) for piece in track]
     return tuple(
         {
             "".join(runs[low:high])
