@@ -83,6 +83,8 @@ class Redactor:
         self._count = 0
         self._pending: dict[MessageKey, LaneKey] = {}
         self._remembered: dict[MessageKey, tuple[int, int]] = {}
+        # The same ids, the oldest first: a dict finds its first key ever slower as others go.
+        self._oldest: deque[MessageKey] = deque()
         self._order: dict[str, deque[Place]] | None = {} if delivery == "hold" else None
 
     def __repr__(self) -> str:
@@ -103,10 +105,12 @@ class Redactor:
         key = (message.conversation_id, message.message_id)
         if not isinstance(text, str):
             raise MessageError("text is not a str")
-        if message.timestamp is not None and not isinstance(message.timestamp, datetime):
-            raise MessageError("timestamp is not a datetime")
-        if message.timestamp is not None and message.timestamp.tzinfo is None:
-            raise MessageError("timestamp has no time zone; a message's time is an aware datetime")
+        timestamp = message.timestamp
+        if timestamp is not None:
+            if not isinstance(timestamp, datetime):
+                raise MessageError("timestamp is not a datetime")
+            if timestamp.tzinfo is None:
+                raise MessageError("timestamp has no time zone; a message's is an aware datetime")
         remembered = self._remembered
         seen = remembered.get(key)
         revision = 0
@@ -122,13 +126,16 @@ class Redactor:
             # Most messages: no digit, no word of a rule, nothing waiting for more.
             out = [
                 MaskedMessage(message.conversation_id, message.message_id, message.sender, text,
-                              message.timestamp, message.channel, subject, message.extra)
+                              timestamp, message.channel, subject, message.extra)
             ]  # fmt: skip
         else:
             out = self._examined(message, key, lane_key, lane, revision)
         remembered[key] = (revision + 1, fingerprint)
-        if len(remembered) > MAX_REMEMBERED:
-            del remembered[next(iter(remembered))]
+        if seen is None:
+            oldest = self._oldest
+            oldest.append(key)
+            if len(oldest) > MAX_REMEMBERED:
+                del remembered[oldest.popleft()]
         return out if self._order is None else self._in_order(out, (key, revision, len(text)))
 
     def waits_for(self, conversation_id: str, sender: str, subject: str | None = None) -> bool:
@@ -227,6 +234,7 @@ class Redactor:
             if revision and key in self._pending:
                 self._forget(key)
                 lane = self._lanes.get(lane_key)
+            before = lane
             asked, refused = self._asked_of(message) if self._asked else (0, 0)
             talk = compact.listen(self._rules, message.text)
             lane, out = lanes.receive(
@@ -240,7 +248,16 @@ class Redactor:
                 self._note_question(message, talk, lane.time)
             if lane.notes and lane.held > MAX_HELD_CHARACTERS:
                 lane, out = _relieved(lane, out, lane.held - MAX_HELD_CHARACTERS)
-            self._keep(lane_key, lane, out, message.conversation_id)
+            if (
+                before is not None
+                and len(out) == 1
+                and out[0].final
+                and not (revision or lane.is_idle)
+            ):
+                # Talk in a lane that waits for something: it goes on waiting.
+                self._lanes[lane_key] = lane
+            else:
+                self._keep(lane_key, lane, out, message.conversation_id)
         except Exception:  # noqa: BLE001 - fail closed, whatever it was
             # Whatever it was, the text does not get out; and no detail of it does either.
             # The parts that waited for this message stay masked: it may have been the rest of them.
