@@ -61,18 +61,24 @@ ASKS = re.compile(
     r"[?？]|\b(?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share|verify"
     r"|supply|state|read)\b|请|請|提供|告诉|告訴|发一下|发送|输入|輸入|填写|报一下|多少|什么|什麼|吗|嗎|核对|核实|需要|麻烦"
 )
-_CURRENCY = re.compile(r"[$¥￥€£元块塊]|usd|rmb|cny|eur|gbp|dollar|bucks|yuan").search
-_MONEY = r"(?<![0-9.,])(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,7})(?:\.[0-9]{1,2})?(?![0-9])"
-_AMOUNT = re.compile(
-    rf"(?:[$¥￥€£]|\b(?:usd|rmb|cny|eur|gbp))\s?({_MONEY})"
-    rf"|({_MONEY})\s?(?:[€元块塊]|[$¥￥£](?!\s?[0-9])|(?:usd|rmb|cny|eur|gbp|dollars?|bucks|yuan)\b)"
-)
+# Expressions that run over whole texts begin with a character, so that C skips to the first that
+# fits: what must not stand before it is looked at behind it.
+_CURRENCY_SIGN = re.compile(r"[$¥￥€£元块塊]").search
+_CURRENCY_WORD = re.compile(r"usd|rmb|cny|eur|gbp|dollar|bucks|yuan").search
+_MONEY = r"[0-9](?<![0-9.,].)(?:[0-9]{0,2}(?:,[0-9]{3})+|[0-9]{0,6})(?:\.[0-9]{1,2})?(?![0-9])"
+_SIGN_AMOUNT = re.compile(rf"[$¥￥€£]\s?({_MONEY})").finditer
+_WORD_AMOUNT = re.compile(rf"(?:usd|rmb|cny|eur|gbp)(?<!\w...)\s?({_MONEY})").finditer
+_AMOUNT_OF = re.compile(
+    rf"({_MONEY})\s?(?:[€元块塊]|[$¥￥£](?!\s?[0-9])|(?:usd|rmb|cny|eur|gbp|dollars?|bucks|yuan)\b)"
+).finditer
 # The time of day, and the month a card expires.
-_MOMENT = re.compile(
-    r"(?<![0-9:：])([0-2]?[0-9][:：][0-5][0-9](?:[:：][0-5][0-9])?)(?![0-9:：])"
-    r"|(?:exp(?:iry|ires?|iration)?|valid(?: thru| till| until)?|有效期)\W{0,4}"
+_TIME = re.compile(
+    r"([0-9](?<![0-9:：].)(?:(?<=[0-2])[0-9])?[:：][0-5][0-9](?:[:：][0-5][0-9])?)(?![0-9:：])"
+).finditer
+_EXPIRY = re.compile(
+    r"(?:exp(?:iry|ires?|iration)?|valid(?: thru| till| until)?|有效期)\W{0,4}"
     r"((?:0?[1-9]|1[0-2])\s?[/.-]\s?(?:20)?[2-4][0-9])(?![0-9])"
-)
+).finditer
 _NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
 _NUMBER_FOLLOWS = re.compile(r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
@@ -229,7 +235,18 @@ _COUNT = re.compile(
     r"(?=\s?(?:digits?|numbers?|ones|figures?|nums?|chars?|characters?|:|：|=|is\b|are\b)))",
     re.IGNORECASE,
 )
-_HAS_COUNT = re.compile(rf"[第{_COUNTED}]|\b(?:{_PARTS})\s[0-9]", re.IGNORECASE)
+_COUNTED_NEAR = re.compile(f"[第{_COUNTED}]").search
+
+
+def _may_count(text: str, found: list[tuple[int, int]]) -> bool:
+    """Whether any of these runs may be the count of a label: a digit or two beside its word."""
+    for start, end in found:
+        if end - start <= 2 and text[start].isdigit():
+            if start > 1 and text[start - 1].isspace() and text[start - 2].isalpha():
+                return True
+            if _COUNTED_NEAR(text) is not None:
+                return True
+    return False
 
 
 def digit_runs(text: str) -> list[tuple[int, int]]:
@@ -250,11 +267,7 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
                 found.append(cluster.span())
             else:
                 found += [match.span() for match in _DIGITS.finditer(text, *cluster.span())]
-    # A count has a digit or two.
-    if (
-        any(end - start <= 2 and text[start].isdigit() for start, end in found)
-        and _HAS_COUNT.search(text) is not None
-    ):
+    if _may_count(text, found):
         counts = {match.span(match.lastindex or 0) for match in _COUNT.finditer(text)}
         found = [span for span in found if span not in counts]
     if is_ascii and "x" not in text and "X" not in text:
@@ -436,23 +449,39 @@ def _runs(
     found = word_runs(text) if letters else digit_runs(text)
     if not found:
         return found
-    lowered = talk.lowered
-    if _CURRENCY(lowered) is not None:
-        found = _without(_AMOUNT, lowered, found)
-    if ":" in text or "：" in text or "exp" in lowered or "valid" in lowered or "有效期" in text:
-        found = _without(_MOMENT, lowered, found)
+    spans = _amounts_and_moments(talk.lowered)
+    if spans:
+        found = _outside(found, spans, len(text))
     if "*" in text:
         found = [run for run in found if not _is_remnant(text, *run)]
     if blocked:
         named_ends = {end for _, end, yes, _ in talk.words if yes}
-        spans = [
+        closed = [
             (low, high)
             for low, high in blocked
             # A word may name what starts here even inside an address (…?card=4111…).
             if not any(end in named_ends for end in range(low, high))
         ]
-        found = _outside(found, spans, len(text))
+        found = _outside(found, closed, len(text))
     return found
+
+
+def _amounts_and_moments(lowered: str) -> list[tuple[int, int]]:
+    """Where money is (1,288.00 元, $99), the time of day, and when a card expires (exp 12/27)."""
+    looks = []
+    is_sign = _CURRENCY_SIGN(lowered) is not None
+    is_word = _CURRENCY_WORD(lowered) is not None
+    if is_sign:
+        looks.append(_SIGN_AMOUNT)
+    if is_word:
+        looks.append(_WORD_AMOUNT)
+    if is_sign or is_word:
+        looks.append(_AMOUNT_OF)
+    if ":" in lowered or "：" in lowered:
+        looks.append(_TIME)
+    if "exp" in lowered or "valid" in lowered or "有效期" in lowered:
+        looks.append(_EXPIRY)
+    return [match.span(1) for look in looks for match in look(lowered)]
 
 
 def _value(text: str, start: int, end: int) -> str:
@@ -509,14 +538,6 @@ def _pieces(
         )  # fmt: skip
         previous_end, lead = end, tail
     return tuple(pieces)
-
-
-def _without(
-    pattern: re.Pattern[str], lowered: str, runs: list[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """The runs that are no amount of money (1,288.00 元, $99), or no moment (17:30, exp 12/27)."""
-    spans = [match.span(match.lastindex or 0) for match in pattern.finditer(lowered)]
-    return _outside(runs, spans, len(lowered)) if spans else runs
 
 
 def _said(

@@ -336,13 +336,21 @@ def _any_of(words: Sequence[str]) -> str:
 _BASIC_PLANE = 0xFFFF
 _ASCII_DIGIT = re.compile("[0-9]").search
 _ASCII_LETTER = re.compile("[a-z]").search
-_MAYBE_DIGIT = re.compile(
-    "["
-    + characters.character_class(
-        code for code in (*characters.DIGITS, *characters.HANZI) if code <= _BASIC_PLANE
-    )
-    + f"{chr(_BASIC_PLANE + 1)}-{chr(sys.maxunicode)}]"
-).search
+
+
+def _quick(*tables: dict[int, str]) -> Callable[[str], re.Match[str] | None]:
+    """A search for what may be in these tables: all of the basic plane, any of what is beyond.
+
+    One class of the basic plane is one table look-up a character; what lies beyond it
+    (mathematical digits, and every emoji) would make it a list of ranges.
+    """
+    near = [code for table in tables for code in table if code <= _BASIC_PLANE]
+    far = f"{chr(_BASIC_PLANE + 1)}-{chr(sys.maxunicode)}"
+    return re.compile(f"[{characters.character_class(near)}{far}]").search
+
+
+_MAYBE_DIGIT = _quick(characters.DIGITS, characters.HANZI)
+_MAYBE_PLAIN = _quick(characters.DIGITS)
 _ANY_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}]").search
 
 
@@ -411,8 +419,6 @@ class RuleSet:
             has_digit = _ASCII_DIGIT(text) is not None
             lowered = text.lower()
         else:
-            # One class of the basic plane is one table look-up a character; what lies beyond it
-            # (mathematical digits, and every emoji) would make it a list of ranges.
             has_digit = self.holds_number(text)
             lowered = lower(text)
             if self._hanzi_word(lowered) is not None:
@@ -435,7 +441,8 @@ class RuleSet:
         if text.isascii():
             return _ASCII_DIGIT(text) is not None
         return _MAYBE_DIGIT(text) is not None and (
-            _ANY_DIGIT(text) is not None or _NUMERALS(text) is not None
+            (_MAYBE_PLAIN(text) is not None and _ANY_DIGIT(text) is not None)
+            or _NUMERALS(text) is not None
         )
 
     def may_hold_digits(self, text: str) -> bool:
