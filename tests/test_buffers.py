@@ -68,7 +68,7 @@ def test_several_workers_are_as_one_plain_redactor(
 def test_every_attribute_of_a_redactor_is_carried_or_known_not_to_matter() -> None:
     """Whoever gives a `Redactor` new state looks at `Worktable` as well."""
     plain = MASKER.redactor("hold")
-    carried = {"_lanes", "_asked", "_open", "_pending", "_order", "_remembered"}
+    carried = {"_lanes", "_asked", "_open", "_pending", "_order", "_remembered", "_oldest"}
     made_anew = {"_due", "_scheduled", "_count", "failures"}
     given_to_it = {"_rules", "_needs_look", "_window"}
     assert set(vars(plain)) == carried | made_anew | given_to_it
