@@ -106,7 +106,9 @@ class _Writer:
             return value if -_SMALL < value < _SMALL else [_INT, hex(value)]
         tag = _SEQUENCES.get(kind)
         if tag is not None:
-            return [tag, *map(self.write, value)]
+            written = list(map(self.write, value))
+            # A set has no order of its own: the same set is the same bytes.
+            return [tag, *(sorted(written, key=repr) if tag in (_FROZENSET, _SET) else written)]
         if kind is CompiledRule:
             return [_RULE, self.write(value.bit)]
         if isinstance(value, Mapping):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
@@ -120,6 +120,9 @@ class RedisBuffers:
         self._window = window
         seconds = self._ttl_seconds or window.seconds * _LONGER + _MORE_SECONDS
         self._ttl = _milliseconds(seconds)
+        with suppress(BuffersError):
+            # A worker knows from its start on what there was: it sees if that gets lost.
+            self.load([])
 
     def name(self, scope: Scope) -> str:
         """What a part is called; tells nobody of whom."""
@@ -139,7 +142,8 @@ class RedisBuffers:
     ) -> Loaded:
         """The parts of these names and what is remembered of the message: one round trip."""
         arguments: list[Any] = [self._prefix, token_bytes(STEP_ID), self._epoch,
-                                self._missing_for(), "1" if self._declare else "0"]  # fmt: skip
+                                self._missing_for(), "1" if self._declare else "0",
+                                self._sealer.name("key")]  # fmt: skip
         acknowledged = self._acknowledged
         arguments += [len(acknowledged), *acknowledged]
         named = self._message_name(key) if key is not None else ""

@@ -2,7 +2,8 @@
 
 Keys begin with a prefix in braces, so that a cluster keeps all of a namespace in one place:
 
-  epoch      hash: id, run (the server's), until (milliseconds: until then things may be missing)
+  epoch      hash: id, run (the server's, and which sealing key is in use), until (milliseconds:
+             until then things may be missing)
   p:NAME     a part, sealed; a header says its epoch, its version, its salt (the token)
   m:NAME     what is remembered of a message id: the step that took it, and the rest sealed
   f:NAME     set where a message became final after it first came out
@@ -11,7 +12,8 @@ Keys begin with a prefix in braces, so that a cluster keeps all of a namespace i
   out        sorted set: which steps are not acknowledged, by the server's time
 
 The epoch is another one as soon as something may have been lost: the server runs anew (what it
-wrote to disk may be old), its data are gone though a worker knows of some, or a worker says so.
+wrote to disk may be old), its data are gone though a worker knows of some, the sealing key is
+another one, or a worker says so.
 """
 
 from __future__ import annotations
@@ -20,28 +22,27 @@ from __future__ import annotations
 TOKEN_FROM, TOKEN_TO = 26, 41
 
 # ARGV: prefix, fresh epoch id, known epoch id, milliseconds things may be missing for, declare a
-# loss, acknowledged steps (count, ids), message name or "", quiet (0 or 1: m value, m TTL,
-# step id, o value, o TTL), part names.
+# loss, the key's mark, acknowledged steps (count, ids), message name or "", quiet (0 or 1: m value,
+# m TTL, step id, o value, o TTL), part names.
 LOAD = """
 local prefix, fresh, known, missing_for, declare = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local at = 7
-for i = 1, tonumber(ARGV[6]) do
+local at = 8
+for i = 1, tonumber(ARGV[7]) do
   redis.call('DEL', prefix .. 'o:' .. ARGV[at])
   redis.call('ZREM', prefix .. 'out', ARGV[at])
   at = at + 1
 end
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
+local run = (string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or '') .. ARGV[6]
 local epoch = redis.call('HMGET', KEYS[1], 'id', 'run', 'until')
 local id, until_ = epoch[1], tonumber(epoch[3] or 0)
-if not id or epoch[2] ~= run or declare == '1' then
+-- An epoch that began as if nothing had been before, though this worker knows of one before it.
+local unaware = known ~= '' and known ~= id and until_ == 0
+if not id or epoch[2] ~= run or declare == '1' or unaware then
   if id or known ~= '' or declare == '1' then until_ = now + missing_for else until_ = 0 end
   id = fresh
   redis.call('HSET', KEYS[1], 'id', id, 'run', run, 'until', until_)
-elseif known ~= '' and known ~= id and until_ == 0 then
-  until_ = now + missing_for
-  redis.call('HSET', KEYS[1], 'until', until_)
 end
 local missing = now < until_
 local m, o = false, false

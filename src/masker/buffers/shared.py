@@ -309,7 +309,7 @@ class SharedRedactor:
     def _gave(self, step: tuple[bytes, list[MaskedMessage]]) -> list[MaskedMessage]:
         """Note what a step made come out."""
         step_id, out = step
-        if out and step_id:
+        if out and step_id and self._buffers.epoch is not None:
             self._unacknowledged[step_id] = {(*_key(masked), masked.revision) for masked in out}
         for masked in out:
             key = _key(masked)
@@ -317,10 +317,15 @@ class SharedRedactor:
                 self._pending.pop(key, None)
             known = self._given.pop(key, None)
             mark = known.mark if known is not None else b""
-            self._given[key] = _Given(mark, masked.revision, masked.final)
-        while len(self._given) > MAX_KEPT:
-            self._given.popitem(last=False)
+            self._know(key, _Given(mark, masked.revision, masked.final))
         return out
+
+    def _know(self, key: MessageKey, given: _Given) -> None:
+        if self._buffers.epoch is None:
+            return  # Nothing gets lost: there is nothing to know.
+        self._given[key] = given
+        if len(self._given) > MAX_KEPT:
+            self._given.popitem(last=False)
 
     # -- acts ----------------------------------------------------------------------------------
 
@@ -355,7 +360,7 @@ class SharedRedactor:
         known = self._given.get(key)
         if known is not None and known.mark == mark and known.final:
             return
-        self._given[key] = _Given(mark, known.revision if known is not None else -1, final)
+        self._know(key, _Given(mark, known.revision if known is not None else -1, final))
         if not final and self._buffers.epoch is not None:
             self._pending[key] = _Pending(message, monotonic(), self._buffers.epoch)
             while len(self._pending) > MAX_KEPT:
@@ -407,8 +412,7 @@ class SharedRedactor:
         self._rest(error)
         key = (message.conversation_id, message.message_id)
         mark = self._buffers.mark(message)
-        known = self._given.pop(key, None)
-        self._given[key] = known or _Given(mark, -1, final=True)
+        known = self._given.get(key)
         if known is not None and known.mark == mark and known.final:
             return []
         self.failures += 1
@@ -418,7 +422,7 @@ class SharedRedactor:
             self._owed.popitem(last=False)
             self._owes_more = True
         revision = known.revision + 1 if known is not None else 0
-        self._given[key] = _Given(mark, revision, final=True)
+        self._know(key, _Given(mark, revision, final=True))
         return [veiled(self._rules, message, revision)]
 
     def _paid(self, key: MessageKey, message: Message) -> tuple[bytes, list[MaskedMessage]]:
