@@ -41,7 +41,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def redactor(server: RedisServer, delivery: Any = "revise", **options: Any) -> SharedRedactor:
-    masker = options.pop("masker", MASKER)
+    masker: Masker = options.pop("masker", MASKER)
     settings: dict[str, Any] = {"keys": KEY, "timeout": 0.2, **options}
     return masker.redactor(delivery, buffers=RedisBuffers(server.url, **settings))
 
