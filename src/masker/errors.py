@@ -63,3 +63,11 @@ class StageError(MaskerError):
         self.waiting = waiting
         rest = f"; {waiting} masked messages wait to be saved" if waiting else ""
         super().__init__(f"{stage}: {act} failed ({kind}){rest}")
+
+
+class BodyError(MaskerError):
+    """A body, or a part of it, is longer than what is looked at."""
+
+    def __init__(self, *, what: str, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"a {what} is longer than {limit} bytes")

@@ -23,6 +23,7 @@ from masker.core.lanes import Lane
 from masker.core.messages import MaskedMessage, Message
 from masker.errors import MessageError, StageError
 from masker.masker import Masker
+from masker.middleware.history import alone, scan
 from masker.middleware.purging import Ask, Confirm, Conversations, PurgeWords, recognize
 from masker.middleware.recent import Recent
 from masker.middleware.replies import ReplyText, expand
@@ -180,6 +181,56 @@ class Flow:
             return None
         lane = yield from self._done(Act("redactor", "lane", (conversation_id, sender, subject)))
         return lane if isinstance(lane, Lane) else None
+
+    def respond(self, message: Message) -> Step:
+        """A whole message of the next stage: masked, and given back what its tokens stand for.
+
+        What may be the start of a number stays masked, as in any message. A message that was
+        received may be sent back; under its id nothing else is.
+        """
+        key = (message.conversation_id, message.message_id)
+        known = self._shown.of(key, message.text)
+        if known is not None and known == message.text:
+            return Turn(self._restored(message.conversation_id, known))
+        if self._shown.has(key):
+            message = replace(message, message_id=f"{message.message_id}#reply")
+        said, lifted = self._lifted(message)
+        out, _ = yield from self._redacted(said)
+        key = (message.conversation_id, message.message_id)
+        mine = next((each for each in out if (each.conversation_id, each.message_id) == key), None)
+        text = masking.blank(message.text) if mine is None else mine.text
+        if self.tokens is not None:
+            tokens = self.tokens.of(message.conversation_id)
+            text = fill(text, list(map(tokens.original, lifted)))
+        out = [self._expanded(each) for each in out]
+        yield from self._saved(out)
+        stored = next((each for each in out if each.message_id == message.message_id), None)
+        return Turn(text, stored, tuple(out))
+
+    def _restored(self, conversation_id: str, text: str) -> str:
+        return text if self.tokens is None else self.tokens.of(conversation_id).restore(text)
+
+    def scan(self, messages: Sequence[Message], *, restore: bool = False) -> list[str]:
+        """The texts of a whole conversation that is sent along, as the next stage sees them.
+
+        Nothing of it is stored or remembered. What its last messages may be the start of is
+        masked. With `restore` tokens are replaced by what they stand for.
+        """
+        if self._policy == "original" and not restore:
+            return [message.text for message in messages]
+        try:
+            return scan(self._masker, messages, self.tokens, restore=restore)
+        except MessageError:
+            raise
+        except Exception:  # noqa: BLE001 - fail closed, whatever it was
+            self.failures += 1
+            return [masking.blank(message.text) for message in messages]
+
+    def mask(self, conversation_id: str, text: str, *, restore: bool = False) -> str:
+        """A text by itself, as the next stage sees it, or with `restore` as it is answered."""
+        if self._policy == "original" and not restore:
+            return text
+        return alone(self._masker, conversation_id, text, self.tokens, restore=restore)
 
     def reply_text(self, message: Message, lane: Lane | None) -> ReplyText:
         """The redactor of a reply that comes in chunks."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from masker.core.messages import Message
@@ -43,7 +43,7 @@ class _Stages:
         self,
         masker: Masker,
         *,
-        store: Store | Any = None,
+        store: Store | None = None,
         policy: Policy = "masked",
         tokens: bool = False,
         redactor: ConversationRedactor | None = None,
@@ -51,6 +51,9 @@ class _Stages:
         join_replies: bool = False,
     ) -> None:
         self.masker = masker
+        self._alike: dict[str, Any] = {
+            "policy": policy, "tokens": tokens, "join_replies": join_replies,
+        }  # fmt: skip
         self._redactor = redactor if redactor is not None else masker.redactor()
         self._store = store
         self._flow = Flow(
@@ -66,10 +69,26 @@ class _Stages:
         """Messages that came out wholly masked because something broke."""
         return self._flow.failures + int(getattr(self._redactor, "failures", 0))
 
+    def without_store(self) -> Self:
+        """A pipeline like this one that stores nothing, with a redactor of its own."""
+        return type(self)(self.masker, **self._alike)
+
     def restore(self, conversation_id: str, text: str) -> str:
         """A text with the tokens of a conversation replaced by what they stand for."""
         tokens = self._flow.tokens
         return text if tokens is None else tokens.of(conversation_id).restore(text)
+
+    def scan(self, messages: Sequence[Message], *, restore: bool = False) -> list[str]:
+        """The texts of a conversation that is sent along whole, as the next stage sees them.
+
+        Nothing of it is stored or remembered. What its last messages may be the start of is
+        masked. With `restore` it is an answer: tokens are replaced by what they stand for.
+        """
+        return self._flow.scan(messages, restore=restore)
+
+    def mask(self, conversation_id: str, text: str, *, restore: bool = False) -> str:
+        """A text by itself, as the next stage sees it, or with `restore` as it is answered."""
+        return self._flow.mask(conversation_id, text, restore=restore)
 
     def _method(self, act: Act) -> Any:
         target = self._redactor if act.of == "redactor" else self._store
@@ -104,6 +123,13 @@ class Pipeline(_Stages):
             StageError: the store failed; what it could not take waits for the next time.
         """
         return self._run(self._flow.receive(message))
+
+    def respond(self, message: Message) -> Turn:
+        """Take a whole message of the next stage: mask it, store it, say what may be shown.
+
+        Unlike a reply in chunks it is joined with other messages of its sender.
+        """
+        return self._run(self._flow.respond(message))
 
     def advance(self, now: datetime) -> Turn:
         """Time passes: what waited for too long comes out, as `revisions`."""
@@ -175,6 +201,11 @@ class Reply:
         """Take the next chunk; give what is safe to show now, which may be nothing."""
         return self._text.feed(chunk)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it is better to go on in another reply: much was said, and nothing is held."""
+        return self._text.is_long
+
     def close(self) -> str:
         """The reply is over: give the rest, and store it."""
         rest = self._text.close()
@@ -200,6 +231,13 @@ class AsyncPipeline(_Stages):
             StageError: the store failed; what it could not take waits for the next time.
         """
         return await self._run(self._flow.receive(message))
+
+    async def respond(self, message: Message) -> Turn:
+        """Take a whole message of the next stage: mask it, store it, say what may be shown.
+
+        Unlike a reply in chunks it is joined with other messages of its sender.
+        """
+        return await self._run(self._flow.respond(message))
 
     async def advance(self, now: datetime) -> Turn:
         """Time passes: what waited for too long comes out, as `revisions`."""
@@ -279,6 +317,11 @@ class AsyncReply:
     def feed(self, chunk: str) -> str:
         """Take the next chunk; give what is safe to show now, which may be nothing."""
         return self._text.feed(chunk)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is better to go on in another reply: much was said, and nothing is held."""
+        return self._text.is_long
 
     async def close(self) -> str:
         """The reply is over: give the rest, and store it."""

@@ -27,6 +27,10 @@ class Recent:
         sent, shown = known
         return shown if text == shown or hash(text) == sent else None
 
+    def has(self, key: Key) -> bool:
+        """Whether a message of this id was shown."""
+        return key in self._shown
+
     def keep(self, key: Key, text: str, shown: str) -> None:
         """This text was shown so; the oldest is forgotten where there are too many."""
         self._shown.pop(key, None)

@@ -27,6 +27,8 @@ _KEPT = 256
 _SPARE = 128
 _SPACES = " \t\r\n\u3000"
 _WINDOW = Window()
+# A reply is kept until it is over. What never ends is better cut into replies of this size.
+MAX_CHARACTERS = 65_536
 
 
 class ReplyText:
@@ -53,6 +55,7 @@ class ReplyText:
         # What each stand-in that is not shown yet is shown as, and what all of them are masked as.
         self._shown: list[str] = []
         self._masks: list[str] = []
+        self._size = 0
         self._chunks: list[str] = []
         self._pieces: list[str] = []
 
@@ -63,6 +66,11 @@ class ReplyText:
     def stands_for(self) -> tuple[str, ...]:
         """What the stand-ins of the reply are masked as, in their order."""
         return tuple(self._masks)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is better to go on in another reply: much was said, and nothing is held."""
+        return self._size > MAX_CHARACTERS and self._done == len(self._text) and not self._opening
 
     @property
     def masked_text(self) -> str:
@@ -113,6 +121,7 @@ class ReplyText:
             self._shown += map(self._tokens.original, lifted)
             self._masks += map(self._tokens.masked, lifted)
         self._chunks.append(text)
+        self._size += len(text)
         self._text += text
 
     def _give(self, until: int) -> str:
