@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -19,7 +19,7 @@ import regex
 
 from masker import Finding, MaskedMessage, Masker, Message, Redactor
 from masker.archive.extraction import KEY, Payload
-from masker.archive.records import Edit, stars, to_datetime
+from masker.archive.records import Edit, carried_over, stars, to_datetime
 from masker.core.characters import COMPACT
 
 # As many as the redactor knows again.
@@ -29,12 +29,13 @@ _decode = msgspec.msgpack.Decoder(Payload).decode
 
 
 class Place(NamedTuple):
-    """Where a text stands, and what its edits must say."""
+    """Where a text stands, and what its edits must say; `copy` where it is dressed otherwise."""
 
     source: int
     start: int
     end: int
     spelling: str
+    copy: str | None = None
 
 
 class Found(NamedTuple):
@@ -61,10 +62,10 @@ class _Open:
 
     __slots__ = ("given", "places", "shown", "text")
 
-    def __init__(self, given: str, text: str, place: Place) -> None:
+    def __init__(self, given: str, text: str, places: list[Place]) -> None:
         self.given = given
         self.text = text
-        self.places = [place]
+        self.places = places
         self.shown: tuple[tuple[int, int], ...] = ()
 
 
@@ -90,6 +91,7 @@ class Conversations:
             for rule in masker.rules
         }
         self._redactor: Redactor | None = None
+        self._component: int | None = None
         self._open: dict[tuple[str, str], _Open] = {}
         self._done: OrderedDict[tuple[str, str], _Open] = OrderedDict()
         self._same: dict[tuple[str, str, str], dict[int, list[str]]] = {}
@@ -98,27 +100,33 @@ class Conversations:
 
     def mask(self, records: Iterable[bytes]) -> None:
         """All records of a partition, sorted."""
-        component: int | None = None
-        unpack, size, decode = KEY.unpack_from, KEY.size, _decode
+        take = self.take
         for record in records:
-            mine, time, source, start = unpack(record)
-            payload = decode(memoryview(record)[size:])
-            if mine != component:
-                self._end()
-                component = mine
-            redactor = self._redactor
-            if not (payload.look or self._keep) and (
-                redactor is None
-                or not redactor.waits_for(payload.conversation, payload.sender, payload.subject)
-            ):
-                # It says nothing, and nobody waits for what it says.
-                continue
-            if redactor is None:
-                redactor = self._redactor = self._masker.redactor()
-            self._receive(
-                redactor, payload, time, Place(source, start, payload.end, payload.spelling)
-            )
-        self._end()
+            take(record)
+        self.end()
+
+    def take(self, record: bytes) -> None:
+        """The next record."""
+        mine, time, source, start = KEY.unpack_from(record)
+        payload = _decode(memoryview(record)[KEY.size :])
+        if mine != self._component:
+            self.end()
+            self._component = mine
+        redactor = self._redactor
+        if not (payload.look or self._keep) and (
+            redactor is None
+            or not redactor.waits_for(payload.conversation, payload.sender, payload.subject)
+        ):
+            # It says nothing, and nobody waits for what it says.
+            return
+        if redactor is None:
+            redactor = self._redactor = self._masker.redactor()
+        place = Place(source, start, payload.end, payload.spelling)
+        self._receive(redactor, payload, time, place)
+
+    def waiting(self) -> Iterator[int]:
+        """Where the texts start that are not decided yet."""
+        return (place.start for message in self._open.values() for place in message.places)
 
     def _receive(self, redactor: Redactor, payload: Payload, time: int, place: Place) -> None:
         text = payload.text
@@ -128,11 +136,14 @@ class Conversations:
         key = (payload.conversation, identity)
         timestamp = to_datetime(time - _EPOCH) if payload.timed else None
         known = self._open.get(key) or self._done.get(key)
+        places = [place]
+        places += [Place(place.source, *copy) for copy in payload.copies]
         if known is not None and known.text == text:
             # The same once more, in another file or twice in this one: it comes out the same.
-            known.places.append(place)
+            known.places += places
             if key in self._done:
-                self._edit(known, place)
+                for again in places:
+                    self._edit(known, again)
             return
         if timestamp is not None:
             self._take(redactor.advance(timestamp))
@@ -143,7 +154,7 @@ class Conversations:
                 self._edit(before, old)
         self._done.pop(key, None)
         given = payload.id or f"{place.source}:{place.start}"
-        self._open[key] = _Open(given, text, place)
+        self._open[key] = _Open(given, text, places)
         self._take(
             redactor.receive(
                 Message(
@@ -166,7 +177,7 @@ class Conversations:
         """
         if payload.id is not None:
             return f"{payload.id}\0{payload.sender}"
-        own = f"\0{place.source}:{place.start}:{place.spelling}"
+        own = f"\0{place.source}:{place.start}:{place.end}:{place.spelling}"
         if not payload.timed:
             return own
         if time != self._tick:
@@ -204,11 +215,13 @@ class Conversations:
 
     def _edit(self, message: _Open, place: Place) -> None:
         if message.shown:
-            size = len(message.text)
-            edit = Edit(place.start, place.end, place.spelling, size, message.shown)
-            self._write(place, edit)
+            text, ranges = message.text, message.shown
+            if place.copy is not None:
+                text, ranges = place.copy, carried_over(ranges, text, place.copy)
+            self._write(place, Edit(place.start, place.end, place.spelling, len(text), ranges))
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """There are no more records: whatever is open is decided."""
         if self._redactor is not None:
             self._take(self._redactor.close())
             self.failures += self._redactor.failures
@@ -256,6 +269,8 @@ class Conversations:
         for number, (masked, message, finding, _) in enumerate(parts):
             lines = "\n" in message.text[finding.start : finding.end]
             for place in message.places:
+                if place.copy is not None:
+                    continue
                 self._report(
                     place,
                     Found(

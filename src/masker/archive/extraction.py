@@ -17,7 +17,7 @@ import msgspec
 
 from masker import Masker
 from masker.archive.partitions import Partitions, Sorter
-from masker.archive.records import ArchiveError, Edit, Record, Unreadable
+from masker.archive.records import ArchiveError, Copy, Edit, Record, Unreadable
 from masker.archive.spelling import BLANK
 from masker.core import characters
 
@@ -50,6 +50,7 @@ class Payload(msgspec.Struct, array_like=True, frozen=True):
     subject: str | None
     channel: str | None
     text: str
+    copies: list[Copy] = []
     raw: bytes | None = None
     """The text where it is no Unicode: halves of surrogate pairs, bytes that are no UTF-8."""
 
@@ -119,9 +120,8 @@ class Extraction:
             if isinstance(record, Unreadable):
                 self._blank(source, record, name, found)
                 continue
-            start, end, spelling, text, conversation, sender, identity, time, channel, subject = (
-                record
-            )
+            start, end, spelling, text, conversation, sender, identity, time, channel = record[:9]
+            subject, copies = record[9:]
             texts += 1
             if time is not None:
                 latest = time + _EPOCH
@@ -130,16 +130,18 @@ class Extraction:
             look = needs_look(text)
             looked += look
             if not (look or keep_all or any_digit(text)):
-                text = ""
+                text, copies = "", ()
             component = crc32(conversation.encode("utf-8", "surrogatepass"))
             if subject is not None and links is not None:
                 links.add(component << 32 | crc32(subject.encode("utf-8", "surrogatepass")))
                 if len(links) > MAX_LINKS:
                     links = None
-            payload = (
+            payload: tuple[object, ...] = (
                 end, spelling, look, time is not None, conversation, sender, identity, subject,
                 channel, text,
             )  # fmt: skip
+            if copies:
+                payload = (*payload, copies)
             try:
                 data = _encode(payload)
             except UnicodeEncodeError:
@@ -163,13 +165,13 @@ def edit_record(source: int, edit: Edit) -> bytes:
 
 
 def _without_surrogates(payload: tuple[object, ...]) -> tuple[object, ...]:
-    *others, text = payload
+    *others, text = payload[:10]
     plain = [
         value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
         for value in others
     ]
     assert isinstance(text, str)
-    return (*plain, "", text.encode("utf-8", "surrogatepass"))
+    return (*plain, "", [], text.encode("utf-8", "surrogatepass"))
 
 
 def roots_of(links: set[int]) -> dict[int, int]:

@@ -25,6 +25,15 @@ class ArchiveError(MaskerError):
     """An archive cannot be read, or its output not be written; names file and place."""
 
 
+class Copy(NamedTuple):
+    """Where a record's text stands once more, dressed otherwise: as HTML beside plain text, say."""
+
+    start: int
+    end: int
+    spelling: str
+    text: str
+
+
 class Record(NamedTuple):
     """One text of a file. `time` is in microseconds since 1970; None where the file tells none."""
 
@@ -38,6 +47,7 @@ class Record(NamedTuple):
     time: int | None = None
     channel: str | None = None
     subject: str | None = None
+    copies: tuple[Copy, ...] = ()
 
 
 class Unreadable(NamedTuple):
@@ -57,6 +67,44 @@ class Edit(NamedTuple):
     spelling: str
     size: int
     ranges: tuple[tuple[int, int], ...]
+
+
+def with_copies(records: list[Record]) -> list[Record]:
+    """The texts of one message: those that say the same as the first are copies of it.
+
+    A copy is masked where the first is, whatever else the copy alone would look like: so what is
+    hidden in one of them is readable in none.
+    """
+    if len(records) < 2:
+        return records
+    first, *others = records
+    letters = [char for char in first.text if char.isalnum()]
+    copies = tuple(
+        Copy(other.start, other.end, other.spelling, other.text)
+        for other in others
+        if [char for char in other.text if char.isalnum()] == letters
+    )
+    same = {(copy.start, copy.end, copy.spelling) for copy in copies}
+    kept = [other for other in others if (other.start, other.end, other.spelling) not in same]
+    return [first._replace(copies=copies), *kept]
+
+
+def carried_over(
+    ranges: tuple[tuple[int, int], ...], text: str, copy: str
+) -> tuple[tuple[int, int], ...]:
+    """Ranges of a text as ranges of a copy of it, letter for letter and digit for digit.
+
+    >>> carried_over(((0, 2), (3, 5)), "41-11 ok", " 4111 <ok>")
+    ((1, 5),)
+    """
+    hidden = {place for low, high in ranges for place in range(low, high)}
+    marks = [place in hidden for place, char in enumerate(text) if char.isalnum()]
+    masked = list(copy)
+    places = [place for place, char in enumerate(copy) if char.isalnum()]
+    for place, mark in zip(places, marks, strict=True):
+        if mark:
+            masked[place] = "\0"
+    return stars(copy, "".join(masked))
 
 
 def stars(before: str, after: str) -> tuple[tuple[int, int], ...]:

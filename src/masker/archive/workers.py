@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -30,8 +31,9 @@ class Workers:
     def __init__(self, jobs: int, begin: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self._jobs = jobs
         self._pool: ProcessPoolExecutor | None = None
-        self._done = multiprocessing.get_context("spawn").Value("Q", 0)
+        self._done: Any = _Count()
         if jobs > 1:
+            self._done = multiprocessing.get_context("spawn").Value("Q", 0)
             self._pool = ProcessPoolExecutor(
                 jobs,
                 # Not forked: this process may have threads, and a fork of those is not safe.
@@ -80,6 +82,18 @@ class Workers:
         """End the processes."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Count:
+    """What one process counts for itself."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    @contextmanager
+    def get_lock(self) -> Iterator[None]:
+        """There is nobody to be kept out."""
+        yield
 
 
 _progress: Any = None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from masker.archive.formats.base import Context
-from masker.archive.records import ArchiveError, Record, microseconds
+from masker.archive.records import ArchiveError, Record, microseconds, with_copies
 from masker.archive.spelling import text_literals, text_of
 
 _BUFFER = 1 << 20
@@ -192,19 +192,23 @@ class Scanner:
         conversation: str,
     ) -> Iterator[Record]:
         whose = self._whose(frames, conversation)
-        # The first text is the message; others of the same object are lanes of their own.
+        # The best text is the message; others of the same object that do not say the same are
+        # lanes of their own.
         texts.sort(key=lambda text: text[1])
         main = min((text[0] for text in texts), key=self._depth)
+        texts.sort(key=lambda text: text[0] != main)
+        records = []
         for number, (path, start, end, spelling, text) in enumerate(texts):
             sender, identity, subject = whose.sender, whose.id, whose.subject
             if path != main:
                 sender, subject = f"{sender}\0{path}", None
             if identity is not None and number:
                 identity = f"{identity}\0{number}"
-            yield Record(
-                start, end, spelling, text, whose.conversation, sender, identity, whose.time,
-                whose.channel, subject,
+            records.append(
+                Record(start, end, spelling, text, whose.conversation, sender, identity,
+                       whose.time, whose.channel, subject)
             )  # fmt: skip
+        yield from with_copies(records)
 
     def _depth(self, path: str) -> tuple[int, int]:
         parents, _, name = path.rpartition(".")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from masker.archive.formats.base import Context, Format, Read
-from masker.archive.records import Record, Unreadable, from_datetime
+from masker.archive.records import Record, Unreadable, from_datetime, with_copies
 from masker.archive.spelling import text_of
 
 _MAX_MAIL = 1 << 27
@@ -92,19 +92,19 @@ def _records(mail: bytes, offset: int, context: Context) -> Iterator[Record]:
     subject = _SUBJECT.search(top)
     if subject and subject[1].strip():
         parts.insert(0, (*subject.span(1), "charset:utf-8", "subject"))
+    records = []
     for number, (start, end, spelling, kind) in enumerate(parts):
         text = text_of(mail[start:end], spelling)
-        yield Record(
-            offset + start,
-            offset + end,
-            spelling,
-            text,
-            thread,
-            sender if kind == "text/plain" else f"{sender}\0{kind}",
-            f"{identity}\0{number}" if identity else None,
-            time,
-            "mail",
-        )
+        records.append(
+            Record(
+                offset + start, offset + end, spelling, text, thread,
+                sender if kind == "text/plain" else f"{sender}\0{kind}",
+                f"{identity}\0{number}" if identity else None, time, "mail",
+            )
+        )  # fmt: skip
+    has_subject = bool(parts) and parts[0][3] == "subject"
+    yield from records[:has_subject]
+    yield from with_copies(records[has_subject:])
 
 
 def _texts(mail: bytes, start: int, end: int, depth: int) -> Iterator[tuple[int, int, str, str]]:

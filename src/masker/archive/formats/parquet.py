@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from masker.archive.formats.base import Context, Format, Read
-from masker.archive.records import ArchiveError, Edit, Record, microseconds
+from masker.archive.records import ArchiveError, Edit, Record, microseconds, with_copies
 from masker.archive.spelling import BLANK
 
 _BATCH = 8192
@@ -119,25 +119,29 @@ def _records(
     conversations, senders, ids = column("conversation"), column("sender"), column("id")
     channels, subjects = column("channel"), column("subject")
     times = [microseconds(value, context.zone) for value in _times(batch, chosen)] or nothing
-    for place, name in enumerate(texts):
-        index = schema.get_field_index(name)
-        lane = f"\0{name}" if place else ""
-        for at, text in enumerate(batch.column(name).to_pylist()):
-            if text is None:
-                continue
-            conversation, sender, identity = conversations[at], senders[at], ids[at]
-            yield Record(
+    values = [
+        (schema.get_field_index(name), f"\0{name}" if place else "", batch.column(name).to_pylist())
+        for place, name in enumerate(texts)
+    ]
+    for at in range(size):
+        conversation, sender, identity = conversations[at], senders[at], ids[at]
+        records = [
+            Record(
                 row + at,
                 index,
                 "value",
-                text,
+                said[at],
                 context.name if conversation is None else str(conversation),
                 ("user" if sender is None else str(sender)) + lane,
                 None if identity is None else f"{identity}{lane}",
                 times[at],
                 None if channels[at] is None else str(channels[at]),
-                None if subjects[at] is None or place else str(subjects[at]),
+                None if subjects[at] is None or lane else str(subjects[at]),
             )
+            for index, lane, said in values
+            if said[at] is not None
+        ]
+        yield from with_copies(records) if len(records) > 1 else records
 
 
 def _times(batch: pa.RecordBatch, chosen: dict[str, str]) -> list[Any]:

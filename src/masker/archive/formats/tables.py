@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from masker.archive.formats.base import Context, Format, Read
-from masker.archive.records import Record, Unreadable, microseconds
+from masker.archive.records import Record, Unreadable, microseconds, with_copies
 from masker.archive.spelling import decoded, field_spans
 
 _DELIMITERS = ",\t;|"
@@ -75,11 +75,15 @@ class Table(Format):
                 reason = f"has {len(row)} fields, the header {width}"
                 yield Unreadable(begin, lines.offset, line, reason)
                 continue
-            for place, column in enumerate(texts):
-                yield _record(
-                    row, column, place, columns, context, (begin, lines.offset),
-                    f"csv:{ord(delimiter)} {int(quoted)} {column}",
-                )  # fmt: skip
+            yield from with_copies(
+                [
+                    _record(
+                        row, column, place, columns, context, (begin, lines.offset),
+                        f"csv:{ord(delimiter)} {int(quoted)} {column}",
+                    )
+                    for place, column in enumerate(texts)
+                ]
+            )  # fmt: skip
 
 
 def _record(
