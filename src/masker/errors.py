@@ -71,3 +71,42 @@ class BodyError(MaskerError):
     def __init__(self, *, what: str, limit: int) -> None:
         self.limit = limit
         super().__init__(f"a {what} is longer than {limit} bytes")
+
+
+class VaultError(MaskerError):
+    """Keys, or what is sealed under them, cannot be used."""
+
+
+class KeysError(VaultError):
+    """Key material is missing, wrong or open to others; says what to do about it."""
+
+
+class TamperedError(VaultError):
+    """What is stored is not what was stored; names the place and what is wrong there."""
+
+    def __init__(self, *, place: str, reason: str) -> None:
+        self.place = place
+        self.reason = reason
+        super().__init__(f"{place}: {reason}")
+
+
+class RolledBackError(TamperedError):
+    """What is stored is older than what its keys have already seen."""
+
+
+class ReceiptError(VaultError):
+    """A purge receipt does not hold; says which of its claims fails."""
+
+
+class StoreError(MaskerError):
+    """A store cannot be used, or did not take what it was given; nothing was acknowledged."""
+
+
+class PurgedError(StoreError):
+    """A message belongs to what was purged: it is refused, so that nothing is resurrected."""
+
+    def __init__(self, *, conversation_id: str, message_id: str, reason: str) -> None:
+        self.conversation_id = conversation_id
+        self.message_id = message_id
+        self.reason = reason
+        super().__init__(f"message {message_id!r} of {conversation_id!r}: {reason}")

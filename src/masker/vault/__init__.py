@@ -1,0 +1,19 @@
+"""Sealing, keys and receipts: what makes a transcript unreadable, and a purge provable."""
+
+from masker.vault.providers import (
+    EnvironmentKeys,
+    FileKeys,
+    KeyProvider,
+    PassphraseKeys,
+    open_keys,
+)
+from masker.vault.receipts import Receipt
+
+__all__ = [
+    "EnvironmentKeys",
+    "FileKeys",
+    "KeyProvider",
+    "PassphraseKeys",
+    "Receipt",
+    "open_keys",
+]
