@@ -89,6 +89,19 @@ def microseconds(at: datetime) -> int:
     return (at - EPOCH) // _MICROSECOND
 
 
+def time_of(message: MaskedMessage) -> int | None:
+    """The time of a message.
+
+    Raises:
+        MessageError: it has no time zone.
+    """
+    if message.timestamp is None:
+        return None
+    if message.timestamp.tzinfo is None:
+        raise _unusable(message, "timestamp has no time zone")
+    return microseconds(message.timestamp)
+
+
 def instant(since: int) -> datetime:
     """The time that many microseconds since 1970."""
     return EPOCH + timedelta(microseconds=since)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _STORE_BYTES = 16
+_USAGE = "a store is given as sqlite:///PATH or postgresql://HOST/DATABASE"
 
 
 def open_store(
@@ -58,6 +59,8 @@ def open_store(
     connect: Callable[[], Databases]
     if url.startswith(_SQLITE):
         path = Path(unquote(url[len(_SQLITE) :]))
+        if not path.name or path.is_dir():
+            raise StoreError(_USAGE)
         keys_path = Path(unquote((keys_url or "").removeprefix(_SQLITE))) if keys_url else None
         connect = _sqlite(path, keys_path or _beside(path), chosen, create=create)
     elif url.startswith(_POSTGRESQL):
@@ -65,7 +68,7 @@ def open_store(
 
         connect = connect_postgres(url, keys_url, chosen, os.urandom(_STORE_BYTES), create=create)
     else:
-        raise StoreError("a store is given as sqlite:///PATH or postgresql://HOST/DATABASE")
+        raise StoreError(_USAGE)
     if clock is None:
         return SealedStore(connect, keys, retention=retention)
     return SealedStore(connect, keys, retention=retention, clock=clock)
@@ -82,9 +85,7 @@ def _sqlite(path: Path, keys_path: Path, suite: Suite, *, create: bool) -> Calla
         from masker.stores.sealed import Databases
         from masker.stores.sqlite import WORDS, SqliteDatabase
 
-        if not path.name or path.is_dir():
-            raise StoreError(f"{path} is no file; a store is given as sqlite:///PATH")
-        if path.exists() and path.stat().st_size and not keys_path.exists():
+        if _holds(path) and not _holds(keys_path):
             raise StoreError(
                 f"{keys_path} is missing, and without it nothing in {path} can be read; "
                 "put it back from your copy of the keys"
@@ -97,7 +98,7 @@ def _sqlite(path: Path, keys_path: Path, suite: Suite, *, create: bool) -> Calla
                 migrations.found(keys, os.urandom(_STORE_BYTES), suite.number, WORDS)
             migrations.migrate(keys, migrations.KEYS, WORDS, str(keys_path))
             anchored = keys.execute("SELECT 1 FROM anchor LIMIT 1")
-            if anchored and not path.exists():
+            if anchored and not _holds(path):
                 raise StoreError(
                     f"{path} is missing, though {keys_path} holds keys for it; "
                     "put it back from a backup, or move the keys away to begin anew"

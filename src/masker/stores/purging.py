@@ -122,7 +122,7 @@ class Purges:
             number=0, kind=kind, scope=scope, before=before, limits=dict(limits), requested_at=now
         )
         aged = Limits(before, limits)
-        if not any(True for _ in self._aged(aged, unheld=True)):
+        if not any(self._is_due(number, aged) for number in self._aged(aged)):
             if kind == "retention":
                 return None
             earlier = self._earlier(scope)
@@ -216,8 +216,26 @@ class Purges:
 
     # -- by age --------------------------------------------------------------------------------
 
-    def _aged(self, limits: Limits, *, unheld: bool = False) -> Iterator[int]:
-        """Numbers of conversations in which something is past its time."""
+    def _is_due(self, number: int, limits: Limits) -> bool:
+        """Whether a purge by age would take something of a conversation."""
+        shelf = self._shelf
+        name = shelf.named(number)
+        with shelf.data.transaction():
+            state, _ = shelf.load(name)
+            if state.is_leftover or self._is_held(state):
+                return False
+            return any(
+                limits.whole(entry)
+                or any(
+                    self._is_past(message, entry, limits)
+                    for message in shelf.open_entries(state, [entry])
+                )
+                for entry in state.entries.values()
+                if limits.part(entry)
+            )
+
+    def _aged(self, limits: Limits) -> Iterator[int]:
+        """Numbers of conversations in which something may be past its time."""
         latest = limits.latest
         if latest is None:
             return
@@ -230,8 +248,6 @@ class Purges:
         for number, channel, oldest in rows:
             limit = latest if bytes(channel) == MIXED else limits.of(bytes(channel))
             if number == last or limit is None or oldest >= limit:
-                continue
-            if unheld and self._has_holds() and self._is_held_number(number):
                 continue
             last = number
             yield number
@@ -431,14 +447,8 @@ class Purges:
                     shelf.drop(state.name)
         return self._receipt(intent, "held")
 
-    def _has_holds(self) -> bool:
-        return bool(self._shelf.keys.execute("SELECT 1 FROM hold LIMIT 1"))
-
     def _is_held(self, state: State) -> bool:
         return any(self._held(name) for name in (state.name, *state.subjects))
-
-    def _is_held_number(self, number: int) -> bool:
-        return self._is_held(self._shelf.outline(self._shelf.named(number)))
 
     def _held(self, name: bytes) -> bool:
         rows = self._shelf.keys.execute("SELECT entry FROM hold WHERE name = ?", (name,))

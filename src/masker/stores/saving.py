@@ -62,12 +62,14 @@ class Batch:
     def write(self, groups: Mapping[str, Group], *, has_fences: bool) -> None:
         """Everything that is to be written, within a transaction of the data."""
         shelf = self._shelf
-        names = [(shelf.digests.conversation(each), each) for each in groups]
-        if shelf.data.shared:
-            names.sort()  # always locked in one order
-        plans = [self._planned(name, each, groups[each], has_fences) for name, each in names]
-        self._provide(plans)
-        for plan in plans:
+        names = {each: shelf.digests.conversation(each) for each in groups}
+        # Always locked in one order, so that two processes never wait for each other.
+        locked = sorted(names, key=names.__getitem__) if shelf.data.shared else names
+        plans = {
+            each: self._planned(names[each], each, groups[each], has_fences) for each in locked
+        }
+        self._provide(list(plans.values()))
+        for plan in map(plans.__getitem__, names):
             if plan.new or plan.revised:
                 self._write(plan)
         if self.doomed:
@@ -108,7 +110,7 @@ class Batch:
         return shelf.load(state.name)[0]
 
     def _refusal(self, state: State, message: MaskedMessage) -> str | None:
-        at = None if message.timestamp is None else codec.microseconds(message.timestamp)
+        at = codec.time_of(message)
         fence = state.fence
         if fence is not None and _is_late(fence, at):
             return _why("its conversation", fence, at)
@@ -200,6 +202,8 @@ class Batch:
             state.known.update(dict.fromkeys([message.message_id for message in chunk], first))
         shelf.grown(len(plan.new))
         self._link(state, plan.new)
+        for group in plan.revised.values():
+            self._link(state, group.values())
         if plan.new:
             received: dict[str, int] = {}
             _count_rules(received, plan.new)
@@ -235,7 +239,7 @@ class Batch:
             return state.keys[newest.slot]
         return state.spare.pop(0)
 
-    def _link(self, state: State, messages: Sequence[MaskedMessage]) -> None:
+    def _link(self, state: State, messages: Iterable[MaskedMessage]) -> None:
         for subject in {message.subject for message in messages if message.subject is not None}:
             name = self._shelf.digests.subject(subject)
             if name not in state.subjects:

@@ -398,8 +398,8 @@ class Shelf:
         instead_of: Sequence[Entry] = (),
     ) -> Entry:
         """Seal messages as one record, in place of others where there are any."""
-        oldest, newest = codec.span(messages, now)
         payload = codec.encode(conversation_id, messages)
+        oldest, newest = codec.span(messages, now)
         place = Place(state.owner, first, revision, key.slot, len(messages), oldest, newest)
         record = envelope.seal(self.suite, self.store, key.key, place, payload)
         channels = {message.channel for message in messages}

@@ -61,6 +61,11 @@ class Receipt:
     signature: str = ""
 
     @property
+    def id(self) -> str:
+        """What to call it by: the store's first digits and its number."""
+        return f"{self.store[:8]}-{self.number}"
+
+    @property
     def pending(self) -> bool:
         """Whether something is still to be done."""
         return self.status != "complete"
