@@ -79,6 +79,10 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}.keys{path.suffix}")
 
 
+def _holds(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
 def _sqlite(path: Path, keys_path: Path, suite: Suite, *, create: bool) -> Callable[[], Databases]:
     def connect() -> Databases:
         from masker.stores import migrations
