@@ -49,6 +49,7 @@ class MemoryBuffers:
         self._due: dict[str, float] = {}
         self._soonest: list[tuple[float, str]] = []
         self._size = 0
+        self._pending = 0
         self._version = 0
         self._lost_until = 0.0
         self._salt = token_bytes(16)
@@ -62,6 +63,16 @@ class MemoryBuffers:
     def size(self) -> int:
         """About how many bytes what is kept takes up."""
         return self._size
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many parts were given up."""
+        return {"evictions": self.evictions}
+
+    @property
+    def pending(self) -> int:
+        """Messages in all parts that are not final."""
+        return self._pending
 
     @property
     def epoch(self) -> None:
@@ -191,6 +202,7 @@ class MemoryBuffers:
         self._version += 1
         self._parts[name] = (part, self._version.to_bytes(8, "big"), size)
         self._size += size
+        self._pending += part.pending
         if part.veiled and not part.lanes:
             self._marks[name] = None
         if due is not None:
@@ -203,6 +215,7 @@ class MemoryBuffers:
         kept = self._parts.pop(name, None)
         if kept is not None:
             self._size -= kept[2]
+            self._pending -= kept[0].pending
         self._marks.pop(name, None)
         self._due.pop(name, None)
 

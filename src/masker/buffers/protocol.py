@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -42,6 +42,14 @@ class Buffers(Protocol):
 
     def open(self, rules: RuleSet, delivery: Delivery, window: Window) -> None:
         """A redactor begins to use these; states of other rules or windows are refused."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often what happened here so far, by name: round trips, refused states, evictions."""
+
+    @property
+    def pending(self) -> int | None:
+        """Messages in all parts that are not final; None where only asking around would tell."""
 
     @property
     def epoch(self) -> bytes | None:

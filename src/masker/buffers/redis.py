@@ -107,6 +107,16 @@ class RedisBuffers:
         return f"RedisBuffers({self.round_trips} round trips, {self.refused} states refused)"
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How often Redis was asked, and how many states were not to be trusted."""
+        return {"round_trips": self.round_trips, "refused": self.refused}
+
+    @property
+    def pending(self) -> None:
+        """Each worker knows of its own."""
+        return
+
+    @property
     def epoch(self) -> bytes:
         """Another one as soon as something in Redis may have been lost."""
         return self._epoch

@@ -112,8 +112,14 @@ class SharedRedactor:
 
     @property
     def pending(self) -> int:
-        """Messages received by this worker that are not final as far as it knows."""
-        return len(self._pending)
+        """Messages that are not final; over Redis, those that this worker received."""
+        pending = self._buffers.pending
+        return len(self._pending) if pending is None else pending
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What happened between workers and their buffers, so far."""
+        return {"contention": self.contention, **self._buffers.counts}
 
     def receive(self, message: Message) -> list[MaskedMessage]:
         """Take one message in; give out what may be stored now: see `Redactor.receive`.

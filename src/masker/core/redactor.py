@@ -90,6 +90,11 @@ class Redactor:
     def __repr__(self) -> str:
         return f"Redactor({len(self._lanes)} lanes, {len(self._pending)} messages pending)"
 
+    @property
+    def pending(self) -> int:
+        """Messages that are not final yet."""
+        return len(self._pending)
+
     def receive(self, message: Message) -> list[MaskedMessage]:
         """Take one message in; give out what may be stored now.
 
