@@ -1,8 +1,8 @@
 """WeChat: messages from its callbacks, masked before anything else sees them.
 
 `OfficialAccount` takes the callbacks of an official account or a mini program: XML or JSON, plain
-or encrypted. `CustomerService` takes those of 微信客服 (WeCom): its callback only says that there is
-something, and what it is comes as pages of `kf/sync_msg`, which the application asks for. A
+or encrypted. `CustomerService` takes those of 微信客服 (WeCom): its callback only says that there
+is something, and what it is comes as pages of `kf/sync_msg`, which the application asks for. A
 signature that does not hold is refused before anything is parsed beyond the envelope.
 
 A conversation is one customer with one account. The subject is whatever `subject_of` says of an
