@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +17,9 @@ import typer
 from rich import progress
 
 from masker import Masker
-from masker.cli import listing
+from masker.cli import listing, transcripts
+from masker.cli.keeping import Keeper
+from masker.cli.keys import keys_app
 from masker.cli.mask import mask_stream, mask_text
 from masker.cli.run import Run
 from masker.cli.terminal import UNREADABLE, failing_closed, note, notes
@@ -39,6 +41,8 @@ rules_app = typer.Typer(
     help="Look at rules, write them and put them to the test.", no_args_is_help=True
 )
 app.add_typer(rules_app, name="rules")
+app.add_typer(keys_app, name="keys")
+transcripts.register(app)
 
 
 class Delivery(StrEnum):
@@ -107,6 +111,14 @@ def run(
     ] = Delivery.REVISE,
     rules: RulesPath = None,
     rule: RuleNames = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store", metavar="URL", help="Keep them, too: sqlite:///PATH, postgresql://..."
+        ),
+    ] = None,
+    keys: transcripts.KeysSpec = transcripts.DEFAULT_KEYS,
+    keys_url: transcripts.KeysUrl = None,
 ) -> None:
     """JSONL messages in, masked JSONL messages out, as they come.
 
@@ -116,11 +128,17 @@ def run(
     the highest revision of each (conversation_id, message_id).
 
     A line that is no message is reported on standard error by its number, and the rest goes on.
+
+    With --store, what comes out is kept encrypted as well, and comes out once it is.
     """
-    with failing_closed():
+    with failing_closed(), ExitStack() as stack:
         redactor = _masker(rules, rule).redactor(delivery=delivery.value)
-        with _opened(file) as source:
-            code = Run(redactor, sys.stdout.buffer).read(source)
+        keeper = None
+        if store is not None:
+            opened = transcripts.opened(store, keys, keys_url, create=True)
+            keeper = Keeper(stack.enter_context(opened))
+        source = stack.enter_context(_opened(file))
+        code = Run(redactor, sys.stdout.buffer, keeper).read(source)
         raise typer.Exit(code)
 
 

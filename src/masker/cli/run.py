@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import BinaryIO
 
 from masker import MaskedMessage, Message
+from masker.cli.keeping import Keeper
 from masker.cli.lines import read_message, write_message
 from masker.cli.terminal import FAILED, UNREADABLE, Interruptible, note
 from masker.core.redactor import Redactor
@@ -19,9 +20,10 @@ MAX_LINE_BYTES = 1 << 28
 class Run:
     """One input through one redactor; holds no more than the redactor does."""
 
-    def __init__(self, redactor: Redactor, sink: BinaryIO) -> None:
+    def __init__(self, redactor: Redactor, sink: BinaryIO, keeper: Keeper | None = None) -> None:
         self._redactor = redactor
         self._sink = sink
+        self._keeper = keeper
         self._now: datetime | None = None
         self._unreadable = False
         self._failed = False
@@ -32,6 +34,8 @@ class Run:
         with Interruptible() as interruptible:
             for number, line in _numbered(source, interruptible):
                 self._take(number, line)
+                if self._keeper is not None and self._keeper.is_due(source):
+                    self._keep()
             self._end()
         if interruptible.exit_code:
             return interruptible.exit_code
@@ -75,6 +79,10 @@ class Run:
         except Exception as error:  # noqa: BLE001 - any failure ends in masked text
             self._failed = True
             note(f"at the end: masking failed ({type(error).__name__}), the rest is not written")
+        self._keep()
+        if self._keeper is not None and self._keeper.waiting:
+            self._failed = True
+            note(f"at the end: messages that could not be stored: {self._keeper.waiting}")
 
     def _tell_failures(self, where: str) -> None:
         # The redactor itself lets nothing out that it could not look at, and counts what that was.
@@ -85,6 +93,18 @@ class Run:
             note(f"{where}: masking failed for messages that are wholly masked now: {new}")
 
     def _write(self, messages: Iterable[MaskedMessage]) -> None:
+        if self._keeper is not None:
+            self._keeper.take(messages)
+            return
+        self._put(messages)
+
+    def _keep(self) -> None:
+        """Store what came out so far, and only then write it."""
+        if self._keeper is not None:
+            self._failed |= not self._keeper.keep()
+            self._put(self._keeper.given())
+
+    def _put(self, messages: Iterable[MaskedMessage]) -> None:
         # All lines are made before the first is written: half of an answer never comes out.
         if lines := b"".join([write_message(message) for message in messages]):
             self._sink.write(lines)
