@@ -56,11 +56,14 @@ _DIRECT = re.compile(
     r"(?:(?![。！？!?\n；;])[\W_]|号|號|码|碼|编号|数字|是|为|為|的|nos?(?![a-z])|numbers?|num(?![a-z])|id(?![a-z])|ids(?![a-z])"
     r"|is(?![a-z])|was(?![a-z])|are(?![a-z])|codes?(?![a-z])){0,12}"
 )
-# How the other party asks for something.
-ASKS = re.compile(
-    r"[?？]|\b(?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share|verify"
-    r"|supply|state|read)\b|请|請|提供|告诉|告訴|发一下|发送|输入|輸入|填写|报一下|多少|什么|什麼|吗|嗎|核对|核实|需要|麻烦"
-)
+# How the other party asks for something. Each begins with a character, so that C skips to it.
+_ASKS_BY_SIGN = re.compile(
+    r"\?|？|请|請|提供|告诉|告訴|发一下|发送|输入|輸入|填写|报一下|多少|什么|什麼|吗|嗎|核对|核实|需要|麻烦"
+).search
+_ASKS_BY_WORD = re.compile(
+    r"[^\w](?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share"
+    r"|verify|supply|state|read)\b"
+).search
 # Expressions that run over whole texts begin with a character, so that C skips to the first that
 # fits: what must not stand before it is looked at behind it.
 _CURRENCY_SIGN = re.compile(r"[$¥￥€£元块塊]").search
@@ -152,7 +155,7 @@ def listen(rules: RuleSet, text: str) -> Talk:
     for _, _, yes, no in words:
         speaks_for |= yes
         speaks_against |= no
-    asks = ASKS.search(lowered) is not None
+    asks = _ASKS_BY_SIGN(lowered) is not None or _ASKS_BY_WORD(" " + lowered) is not None
     announces = 0 if asks else _announced(words, lowered)
     return Talk(lowered, words, speaks_for & ~speaks_against, speaks_for, asks, announces)
 

@@ -423,6 +423,8 @@ class RuleSet:
             lowered = lower(text)
             if self._hanzi_word(lowered) is not None:
                 return True
+            if not has_digit and _ASCII_LETTER(lowered) is None:
+                return self.has_keyword(lowered)
         if has_digit and not self._is_small_talk(text):
             return True
         if self._ascii_word(lowered) is not None:
