@@ -128,9 +128,12 @@ def receive(
         said = 0
     fixed = text_spans(rules, text, talk.lowered)
     is_fresh = not (joints or candidates or lane.notes or lane.said or asked)
-    may_hold_digits = rules.holds_number(text) if is_fresh else rules.may_hold_digits(text)
+    runs: tuple[list[tuple[int, int]], ...] = ()
+    if rules.holds_number(text) if is_fresh else rules.may_hold_digits(text):
+        runs = compact.runs(rules, text, talk)
+    has_runs = any(runs)
     if (
-        not may_hold_digits
+        not has_runs
         and not (speaks_for and (joints or candidates or recent))
         # Nothing of the lane is decided or forgotten with this message.
         and not 0 < oldest <= seq - window.messages
@@ -142,11 +145,10 @@ def receive(
         return Lane(seq, now, lane.notes, recent, joints, candidates,
                     said, said_at, announced, announced_at, oldest), out  # fmt: skip
     pieces: tuple[Piece, ...] = ()
-    if may_hold_digits:
+    if has_runs:
         if announced and seq - announced_at <= ANNOUNCED:
             asked |= announced
         heard = lane.said
-        runs = compact.runs(rules, text, talk)
         if not is_fresh or asked or talk.mentions or not compact.say_nothing(rules, text, runs):
             tracks = compact.read(
                 rules, text, talk, runs, note=seq, asked=asked, heard=heard, refused=refused
