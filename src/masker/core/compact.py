@@ -368,7 +368,7 @@ def say_nothing(rules: RuleSet, text: str, tracks: tuple[list[tuple[int, int]], 
             tail = (
                 gaps.between(text[end : found[index + 1][0]])
                 if index < last
-                else gaps.edge(text[end:])
+                else gaps.behind(text[end:])
             )
             full, grows, _ = track.ask(_value(text, start, end), 0, checked=tail >= gaps.LABEL)
             if full or (grows and tail <= gaps.LABEL):
@@ -514,7 +514,7 @@ def _pieces(
     lead = gaps.edge(text[: runs[0][0]])
     for index, (start, end) in enumerate(runs):
         following = runs[index + 1][0] if index < last else len(text)
-        tail = gaps.between(text[end:following]) if index < last else gaps.edge(text[end:])
+        tail = gaps.between(text[end:following]) if index < last else gaps.behind(text[end:])
         named = near = weak = denied = refused = 0
         if words:
             said_from = previous_end

@@ -48,6 +48,8 @@ class Joint(NamedTuple):
     """Whether other digits stood between its parts."""
     found: bool
     """Whether it is a number as it stands, though one that may grow."""
+    holds: int = 0
+    """Rules of which its beginning is a number, and proves it."""
 
     @property
     def first(self) -> Piece:
@@ -131,7 +133,7 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
     """The rules for which this joint is a number, each with why and how surely."""
     value, denied = joint.value, joint.denied
     whole = track.whole(value)
-    called = joint.called & ~denied
+    called = joint.called & ~denied & ~_named_later(joint)
     likely = (whole & ~denied) | called
     found: list[tuple[CompiledRule, Kind, float]] = []
     for compiled in track.rules:
@@ -152,11 +154,39 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
                 score = 0.8 if is_called else 0.75
             if joint.loosest <= loosest and (is_called or not joint.skipped):
                 found.append((compiled, Kind.PROVEN, score))
-        elif is_called and compiled.loose is not None and compiled.loose.is_full(value):
+        elif (
+            is_called
+            and compiled.loose is not None
+            # What goes on behind a proven number has to prove itself.
+            and not joint.holds & bit
+            and compiled.loose.is_full(value)
+        ):
             loosest = gaps.LABEL if joint.near & bit else gaps.LINE
             if joint.loosest <= loosest and not joint.skipped:
                 found.append((compiled, Kind.CALLED, 0.75))
     return found
+
+
+def _named_later(joint: Joint) -> int:
+    """Rules whose words name a later part: what came before, uncalled, is no part of that."""
+    parts = joint.parts
+    if len(parts) == 1:
+        return 0
+    first = parts[0][0]
+    later = 0
+    for piece, _ in parts:
+        if piece.note != first.note:
+            later |= piece.named
+    return later & ~(first.weak | first.near)
+
+
+def is_certain(joint: Joint, candidate: Candidate) -> bool:
+    """Whether region and birth date hold as well as a check digit: that is never chance."""
+    return (
+        candidate.kind is Kind.PROVEN
+        and candidate.score >= CHECKED
+        and _has_region_and_date(candidate.rule, joint.value)
+    )
 
 
 def has_check_digit(compiled: CompiledRule, value: str) -> bool:
@@ -197,7 +227,7 @@ def begun(joint: Joint, track: Track) -> CompiledRule | None:
     for compiled in track.rules:
         bit = compiled.bit
         loose = compiled.loose
-        if loose is None or joint.denied & bit:
+        if loose is None or (joint.denied | joint.holds) & bit:
             continue
         if compiled.pattern.can_grow(value):
             if joint.named & bit:

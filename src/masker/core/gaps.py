@@ -36,6 +36,8 @@ LABEL_HANZI = (
     "中间間末尾结結我你您发發给給报報念说說这這那就在来來先第个個截串卡证證银銀行身份对對没沒错錯好好的么麼吗嗎请請"
     "等稍喂记記听聽完整全另外其它他把它打输輸入填写寫补補充刚剛才忘漏麻烦煩谢謝一二两兩三四五六七八九十首尾都也加上哈嘿呵嘻哎唉诶呃"
 )
+# Right behind digits these say what was counted (4.5分, 16号), and announce nothing.
+UNITS = frozenset("分个個位号號组組段")
 _LABEL_WORDS = frozenset(
     [
         "a",
@@ -267,7 +269,7 @@ def between(gap: str) -> int:
         return LINE if HAS_LINE_END.search(gap) else JOINED
     if len(gap) > MAX_TEXT or PARTS_CELLS.search(gap):
         return BROKEN
-    if NOTHING_SAID.fullmatch(gap):
+    if NOTHING_SAID.fullmatch(gap) or gap[0] in UNITS:
         return TEXT
     return LABEL if is_label(gap) else TEXT
 
@@ -288,6 +290,11 @@ def edge(text: str) -> int:
     if len(text) <= MAX_LABEL and is_label(text):
         return LABEL
     return TEXT
+
+
+def behind(text: str) -> int:
+    """How far a run stands from the end of its message, with this behind it."""
+    return TEXT if text[:1] and text[0] in UNITS else edge(text)
 
 
 def may_still_join(gap: str, *, called: bool) -> bool:

@@ -154,14 +154,24 @@ def receive(
                 rules, text, talk, runs, note=seq, asked=asked, heard=heard, refused=refused
             )
             pieces = tuple([piece for track in tracks for piece in track])
-    if talk.announces:
+    if talk.announces and not (pieces and pieces[-1].start >= talk.words[-1][0]):
+        # What is said already is not coming.
         announced, announced_at = talk.announces, seq
     if joints and speaks_for:
+        # Words that name a number of this message say nothing of those before.
+        for piece in pieces:
+            speaks_for &= ~piece.named
         joints, candidates = _called_later(rules, lane, speaks_for)
     note = Note(seq, message, revision, pieces, fixed)
     if pieces:
         joints, found, ended = join(rules, joints, tracks, note, lane)
         candidates = _without_repeats(candidates + found, _begun(rules, ended))
+    answered = 0
+    for one in candidates[len(lane.candidates) :]:
+        if one.kind is Kind.PROVEN and one.score > evidence.CHECKED:
+            answered |= one.rule.bit
+    # The number that was spoken of, or asked for, has been given.
+    said, announced = said & ~answered, announced & ~answered
     if joints and joints[0].last.note <= seq - window.messages:
         late = [joint for joint in joints if joint.last.note <= seq - window.messages]
         joints = tuple(joint for joint in joints if joint.last.note > seq - window.messages)
@@ -380,8 +390,12 @@ class _Step:
             for compiled, kind, score in matches:
                 candidate = Candidate(joint.parts, size, compiled.keep_last, compiled, kind, score)
                 self.matched.append((joint, candidate))
-            joint = _found(joint)
-            if joint.called and any(score >= evidence.CHECKED for _, _, score in matches):
+            proven = 0
+            for compiled, _, score in matches:
+                if score >= evidence.CHECKED:
+                    proven |= compiled.bit
+            joint = _found(joint, proven)
+            if joint.called and proven:
                 # A check digit proves it: words that would do without one open nothing more.
                 grows = bare
         if is_open and (grows or waits):
@@ -392,10 +406,11 @@ class _Step:
         return grows or bool(matches)
 
 
-def _found(joint: Joint) -> Joint:
+def _found(joint: Joint, proven: int) -> Joint:
     """The same joint, known to be a number as it stands."""
     return Joint(joint.value, joint.parts, joint.last, joint.loosest, joint.called, joint.near,
-                 joint.named, joint.denied, joint.skipped, True)  # fmt: skip
+                 joint.named, joint.denied, joint.skipped, True,
+                 joint.holds | proven)  # fmt: skip
 
 
 def join(
@@ -410,6 +425,8 @@ def join(
     found: list[Candidate] = []
     ended: list[Joint] = []
     settled: list[tuple[int, int]] = []
+    inside: set[Piece] = set()
+    explained: set[Piece] = set()
     for number, (track, pieces) in enumerate(zip(rules.tracks, tracks, strict=True)):
         open_joints = [joint for joint in joints if joint.last.track == number]
         if not pieces:
@@ -430,8 +447,16 @@ def join(
             open_joints = list(step.after.values())
             ended += step.ended
             for joint, candidate in step.matched:
-                if evidence.is_plausible(joint, candidate, pieces, note.message.text):
+                if evidence.is_plausible(
+                    joint, candidate, pieces, note.message.text
+                ) and not _swallows(joint, candidate, lane.candidates):
                     found.append(candidate)
+                    if candidate.score >= evidence.CHECKED and not _resends(joint):
+                        parts = {part for part, at in joint.parts if at}
+                        if evidence.is_certain(joint, candidate):
+                            inside |= parts
+                        elif joint.first.named & candidate.rule.bit:
+                            explained |= parts
                     if _stands_alone(joint, candidate):
                         settled.append((joint.first.start, _small_change(joint.last, pieces)))
         if resent:
@@ -448,6 +473,12 @@ def join(
             if joint.first.note != note.seq
             or not any(low < joint.first.start < high for low, high in settled)
         ]
+    if inside:
+        # No other number begins in one whose region and date hold.
+        alive = [joint for joint in alive if joint.first not in inside]
+    if explained:
+        # One that begins in a number called by name has to prove itself.
+        alive = [joint._replace(holds=~0) if joint.first in explained else joint for joint in alive]
     if len(alive) > MAX_JOINTS:
         # Plain readings are worth more than those in which something was sent twice.
         alive.sort(key=lambda joint: joint.parts[-1][1] + len(joint.last.value) - len(joint.value))
@@ -543,6 +574,7 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> 
                 joint.denied | (piece.refused if gap > gaps.JOINED else 0),
                 joint.skipped,
                 False,
+                joint.holds,
             )
             went_on = step.take(longer, full=full, grows=grows, bare=bare)
     if last.note == piece.note:
@@ -558,7 +590,10 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> 
 
 def _may_go_on(joint: Joint, piece: Piece, value: str, gap: int, called: int, lane: Lane) -> bool:
     """Whether a gap lets a number go on: mere talk does not, nor a phone behind a postcode."""
-    if gap >= gaps.TEXT and not called and len(value) < evidence.STRONG_CHECK - 1:
+    if gap >= gaps.TEXT and (
+        # What is a number already does not go on behind talk.
+        joint.holds or (not called and len(value) < evidence.STRONG_CHECK - 1)
+    ):
         return False
     last = joint.last
     if gap <= gaps.JOINED or called or len(joint.parts) > 1 or last.note == piece.note:
@@ -570,6 +605,25 @@ def _may_go_on(joint: Joint, piece: Piece, value: str, gap: int, called: int, la
 def _is_plausible(joint: Joint, candidate: Candidate, note: Note) -> bool:
     pieces = tuple(piece for piece in note.pieces if piece.track == joint.first.track)
     return evidence.is_plausible(joint, candidate, pieces, note.message.text)
+
+
+def _swallows(joint: Joint, candidate: Candidate, known: tuple[Candidate, ...]) -> bool:
+    """Whether it begins in the talk before a bare number that is proven, which no words call for.
+
+    By chance one of ten such readings has a check digit that holds.
+    """
+    if joint.loosest < gaps.LABEL or joint.called & candidate.rule.bit:
+        return False
+    parts = {piece for piece, _ in joint.parts[1:]}
+    return any(
+        found.kind is Kind.PROVEN
+        and found.score >= evidence.CHECKED
+        and found.length >= compact.LONG_ANSWER
+        and found.parts[0][0].note == found.parts[-1][0].note != joint.first.note
+        and found.parts[0][0].lead <= gaps.LINE
+        and all(piece in parts for piece, _ in found.parts)
+        for found in known
+    )
 
 
 def _stands_alone(joint: Joint, candidate: Candidate) -> bool:
