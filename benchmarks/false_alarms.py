@@ -82,14 +82,22 @@ def read(path: Path) -> Iterator[Line]:
             )
 
 
+def conversations_of(path: Path) -> Iterator[list[Line]]:
+    for _, group in groupby(read(path), key=lambda line: line.conversation_id):
+        yield list(group)
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.jsonl*") if path.is_file())
+
+
 def redacted(masker: Masker, path: Path, *, context: int) -> Tally:
     """Whole conversations through a redactor, each closed at its end."""
     from masker import MaskedMessage, Message
 
     redactor = masker.redactor(delivery="revise")
     tally = Tally()
-    for _, group in groupby(read(path), key=lambda line: line.conversation_id):
-        conversation = list(group)
+    for conversation in conversations_of(path):
         outs: list[MaskedMessage] = []
         for line in conversation:
             outs += redactor.receive(
@@ -114,8 +122,7 @@ def redacted(masker: Masker, path: Path, *, context: int) -> Tally:
 def masked_singly(masker: Masker, path: Path, *, context: int) -> Tally:
     """Each message as a text of its own, by `mask`."""
     tally = Tally()
-    for _, group in groupby(read(path), key=lambda line: line.conversation_id):
-        conversation = list(group)
+    for conversation in conversations_of(path):
         results = [masker.mask(line.text) for line in conversation]
         shown = [result.text for result in results]
         _count(tally, conversation, shown, [_rules(one.findings) for one in results], context)
@@ -179,7 +186,7 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=1, help="messages shown before a listed one")
     parser.add_argument("--json", type=Path, help="also write the counts to this file")
     asked = parser.parse_args()
-    files = sorted(path for path in asked.data.glob("*.jsonl*") if path.is_file())
+    files = files_in(asked.data)
     if not files:
         print(f"no .jsonl or .jsonl.gz in {asked.data}: nothing to measure")
         return
