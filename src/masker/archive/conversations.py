@@ -18,7 +18,7 @@ import msgspec
 import regex
 
 from masker import Finding, MaskedMessage, Masker, Message, Redactor
-from masker.archive.extraction import KEY, Payload
+from masker.archive.extraction import KEY, Payload, read_mark
 from masker.archive.records import Edit, carried_over, stars, to_datetime
 from masker.core.characters import COMPACT
 
@@ -107,12 +107,21 @@ class Conversations:
 
     def take(self, record: bytes) -> None:
         """The next record."""
-        mine, time, source, start = KEY.unpack_from(record)
-        payload = _decode(memoryview(record)[KEY.size :])
+        mine, time, source, start, has_text = KEY.unpack_from(record)
         if mine != self._component:
             self.end()
             self._component = mine
         redactor = self._redactor
+        if has_text:
+            payload = _decode(memoryview(record)[KEY.size :])
+        elif redactor is None:
+            return
+        else:
+            lane, identity = read_mark(record)
+            payload = Payload(
+                0, "", False, lane.timed, lane.conversation, lane.sender, identity, lane.subject,
+                None, "",
+            )  # fmt: skip
         if not (payload.look or self._keep) and (
             redactor is None
             or not redactor.waits_for(payload.conversation, payload.sender, payload.subject)

