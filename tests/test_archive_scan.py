@@ -23,6 +23,8 @@ from archive_files import NOON, Said, jsonl, masked, said
 from masker import Masker, Message
 from masker.archive import ArchiveError, Options, Summary, extraction, partitions, report, scan
 from masker.archive.records import microseconds, stars
+from masker.stores import open_store
+from masker.vault.keyfile import make_key_file
 from test_archive_formats import Quiet
 
 CARD = "4111111111111111"
@@ -474,6 +476,33 @@ def test_fields_can_be_told(tmp_path: Path) -> None:
         tmp_path / "in.csv", tmp_path / "out", fields={"text": "what", "sender": "who"}, resume=True
     )
     assert (tmp_path / "out/in.csv").read_text() == "who;what\nAnn;card ************1111\n"
+
+
+# --- the store -------------------------------------------------------------------------
+
+
+def test_an_archive_goes_into_the_store_as_the_library_would_put_it(tmp_path: Path) -> None:
+    one, two = cut_card("c1"), said("hello", ("agent", "yes?"), f"card {CARD}", conversation="c2")
+    messages = [line for pair in zip(one, two, strict=True) for line in pair]
+    put(tmp_path / "in/a.jsonl", messages[1:])
+    put(tmp_path / "in/b.jsonl", messages[:1])
+    keys = f"file:{tmp_path / 'masker.keys'}"
+    make_key_file(tmp_path / "masker.keys")
+    url = f"sqlite:///{tmp_path / 't.db'}"
+    command = [*MASKER, "scan", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    for _ in range(2):
+        # Once more changes nothing.
+        done = subprocess.run(
+            [*command, "--store", url, "--keys", keys], capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        with open_store(url, keys) as store:
+            for conversation, given in (("c1", one), ("c2", two)):
+                found = [(m.message_id, m.sender, m.text) for m in store.transcript(conversation)]
+                assert found == [(m.id, m.sender, m.text) for m in masked(given)]
+                assert all(m.final for m in store.transcript(conversation))
+    assert CARD.encode() not in (tmp_path / "t.db").read_bytes()
+    assert (tmp_path / "out/a.jsonl").read_bytes() == jsonl(masked(messages)[1:])
 
 
 # --- reports ---------------------------------------------------------------------------

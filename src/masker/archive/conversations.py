@@ -96,6 +96,8 @@ class Conversations:
         self._done: OrderedDict[tuple[str, str], _Open] = OrderedDict()
         self._same: dict[tuple[str, str, str], dict[int, list[str]]] = {}
         self._tick: int | None = None
+        # Whose an id is, while it is stored: some exports count those of each sender by itself.
+        self._owners: dict[tuple[str, str], str] = {}
         self.failures = 0
 
     def mask(self, records: Iterable[bytes]) -> None:
@@ -162,7 +164,7 @@ class Conversations:
             for old in before.places:
                 self._edit(before, old)
         self._done.pop(key, None)
-        given = payload.id or f"{place.source}:{place.start}"
+        given = self._given(payload, place) if self._keep is not None else ""
         self._open[key] = _Open(given, text, places)
         self._take(
             redactor.receive(
@@ -177,6 +179,14 @@ class Conversations:
                 )
             )
         )
+
+    def _given(self, payload: Payload, place: Place) -> str:
+        """The id under which a store keeps a message: the archive's, where it is of one sender."""
+        if payload.id is None:
+            return f"row {place.source}:{place.start}"
+        owner = self._owners.setdefault((payload.conversation, payload.id), payload.sender)
+        name = payload.id if owner == payload.sender else f"{payload.id} of {payload.sender}"
+        return _name(name)
 
     def _identity(self, payload: Payload, text: str, time: int, place: Place) -> str:
         """The message's id; one by its place where it has none.
@@ -207,6 +217,8 @@ class Conversations:
             if message is None:
                 continue
             message.shown = stars(message.text, masked.text)
+            if self._keep is not None:
+                self._keep(replace(masked, message_id=message.given, sender=_name(masked.sender)))
             if not masked.final:
                 continue
             del self._open[key]
@@ -217,8 +229,6 @@ class Conversations:
                 self._edit(message, place)
             if masked.findings:
                 batch.append((masked, message))
-            if self._keep is not None:
-                self._keep(replace(masked, message_id=message.given, revision=0))
         if batch:
             self._tell(batch)
 
@@ -242,6 +252,7 @@ class Conversations:
         self._open.clear()
         self._done.clear()
         self._same.clear()
+        self._owners.clear()
         self._tick = None
 
     # -- findings ------------------------------------------------------------------------------
@@ -294,6 +305,11 @@ class Conversations:
                         digest,
                     ),
                 )
+
+
+def _name(name: str) -> str:
+    """A name without the marks that tell the texts of one message apart."""
+    return name.replace("\0", " ")
 
 
 def _compact(text: str) -> str:

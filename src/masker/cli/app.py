@@ -208,6 +208,20 @@ def scan(
     fail_on_findings: Annotated[
         bool, typer.Option("--fail-on-findings", help="Exit with 1 if there was anything to mask.")
     ] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            metavar="URL",
+            help="Keep the messages, too: sqlite:///PATH, postgresql://...",
+        ),
+    ] = None,
+    keys: Annotated[
+        str, typer.Option("--keys", metavar="SPEC", envvar="MASKER_KEYS", help="Keys of the store.")
+    ] = "file:masker.keys",
+    keys_url: Annotated[
+        str | None, typer.Option("--keys-url", metavar="URL", envvar="MASKER_KEYS_URL")
+    ] = None,
     rules: RulesPath = None,
     rule: RuleNames = None,
 ) -> None:
@@ -221,7 +235,8 @@ def scan(
             paths, out=out, in_place=in_place, dry_run=dry_run, resume=resume, jobs=jobs, form=form,
             fields=field or [], encoding=encoding, zone=timezone, per_file=per_file,
             reports=report or [], digest=digest_key, fail_on_findings=fail_on_findings,
-            rules=tuple(rule or ()), rules_path=rules,
+            rules=tuple(rule or ()), rules_path=rules, store_url=store, keys=keys,
+            keys_url=keys_url,
         )  # fmt: skip
         raise typer.Exit(code)
 

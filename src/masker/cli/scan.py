@@ -114,6 +114,9 @@ def run(
     fail_on_findings: bool,
     rules: tuple[str, ...],
     rules_path: Path | None,
+    store_url: str | None,
+    keys: str,
+    keys_url: str | None,
 ) -> int:
     """The command; its exit code."""
     _require_known(zone, encoding)
@@ -122,7 +125,23 @@ def run(
         fields=parse(fields), encoding=encoding, zone=zone, per_file=per_file,
         rules=rules, rules_path=rules_path, digest_key=digest_key(digest),
     )  # fmt: skip
-    return run_scan(paths, options, reports, fail_on_findings=fail_on_findings)
+    if store_url is None:
+        return run_scan(paths, options, reports, fail_on_findings=fail_on_findings)
+    if dry_run:
+        raise ArchiveError("--dry-run writes nothing, and so nothing into a store")
+    from masker.stores import open_store  # Most scans need no store.
+
+    refused = 0
+    with open_store(store_url, keys, keys_url=keys_url) as opened:
+
+        def save(messages: list[MaskedMessage]) -> None:
+            nonlocal refused
+            refused += len(opened.save_all(messages))
+
+        code = run_scan(paths, options, reports, fail_on_findings=fail_on_findings, store=save)
+    if refused:
+        note(f"{refused} messages are not stored: what they belong to was purged")
+    return code
 
 
 def _require_known(zone: str, encoding: str | None) -> None:
