@@ -205,3 +205,20 @@ def test_an_async_stream_that_breaks_shows_nothing_held() -> None:
         return pieces
 
     assert "5105" not in "".join(asyncio.run(collect()))
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        # Letters that look like a group of their own begin a word of the number.
+        ("iban", "LC6 6 ZHNWKSWB3TJEKDUKU2LVMGJSKYX6"),
+        # A whole address that turns out to be the beginning of a longer one.
+        ("email", "jane@mail.example6b.org is mine"),
+        ("password", "pwd to 74366853to= 'adwnh"),
+    ],
+)
+def test_what_goes_on_is_not_shown_before(rule: str, text: str) -> None:
+    masker = Masker(rules=[rule])
+    stream = masker.stream()
+    pieces = [stream.feed(character) for character in text]
+    assert "".join([*pieces, stream.close()]) == masker.mask(text).text

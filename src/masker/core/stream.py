@@ -304,8 +304,16 @@ def _open_text_rule(rules: RuleSet, text: str, start: int) -> int:
     for text_rule in rules.text_rules:
         try:
             for match in text_rule.pattern.finditer(narrow, partial=True, timeout=PATTERN_TIMEOUT):
-                if match.partial or match.end() == len(text):
-                    first = min(first, match.start())
+                start = match.start()
+                # A whole match may be the beginning of a longer one: a@b.example, a@b.example1.org.
+                if (
+                    match.partial
+                    or match.end() == len(text)
+                    or text_rule.pattern.fullmatch(
+                        narrow, start, partial=True, timeout=PATTERN_TIMEOUT
+                    )
+                ):
+                    first = min(first, start)
                     break
         except TimeoutError:
             return start

@@ -31,25 +31,32 @@ def texts(kind: str, seed: int, count: int = TEXTS) -> tuple[str, ...]:
 def check_chance(subject: Subject) -> None:
     """Count what is masked of each kind, and hold it to the rule's limit."""
     allowed = limits(subject.rule)
-    total = 0
+    over: list[tuple[float, str, list[str]]] = []
     for kind in KINDS:
         tried = texts(kind, subject.seed)
-        total += len(tried)
         hit = [text for text in tried if detect.mask(subject.rules, text).findings]
         subject.result.chance[kind] = (len(hit), len(tried))
         share = len(hit) / len(tried)
         if share > allowed[kind]:
-            subject.tell(
-                "chance",
-                f"{share:.1%} of {kind.replace('-', ' ')} that are no such number are masked "
-                f"({len(hit)} of {len(tried)}); the limit is {allowed[kind]:.1%}",
-                key="max_chance" if subject.rule.max_chance else "pattern",
-                case=smallest(subject, hit),
-                paste="counterexamples",
-                advice="narrow the pattern, add a check digit, or ask for words that mean nothing "
-                f"else; if it is meant so: max_chance = {{ {kind} = {_rounded(share)} }}",
-            )
+            over.append((share, kind, hit))
+    total = sum(of for _, of in subject.result.chance.values())
     subject.result.done["chance"] = f"{total:,} texts of {len(KINDS)} kinds"
+    if not over:
+        return
+    share, kind, hit = max(over)
+    others = [f"{each:.0%} of {name}" for each, name, _ in over if name != kind]
+    also = f" (and {', '.join(others)})" if others else ""
+    meant = ", ".join(f"{name} = {_rounded(each)}" for each, name, _ in over)
+    subject.tell(
+        "chance",
+        f"{share:.0%} of {kind} are masked that are no such number; the limit is "
+        f"{allowed[kind]:.0%}{also}",
+        key="max_chance" if subject.rule.max_chance else "pattern",
+        case=smallest(subject, hit),
+        paste="counterexamples",
+        advice="narrow the pattern, add a check digit, or ask for words that mean nothing else; "
+        f"if it is meant so: max_chance = {{ {meant} }}",
+    )
 
 
 def _rounded(share: float) -> str:

@@ -21,7 +21,7 @@ from masker.core.rules import Pack, Rule, parse_pack
 from masker.errors import RuleError, UnknownRuleError
 from masker.testing import claims, explosion
 from masker.testing.chance import check_chance
-from masker.testing.everycut import check_cuts
+from masker.testing.everycut import MOST, check_cuts
 from masker.testing.generated import SCENES, check_promises
 from masker.testing.mutation import check_mutation
 from masker.testing.neighbours import check_neighbours
@@ -34,13 +34,15 @@ BUDGET = 45.0
 MIN_SCORE = 80.0
 # Of a rule's time, what each of the long checks may have taken when it ends.
 _PROMISES, _CUTS, _MUTATION = 0.5, 0.65, 1.0
+# Within a budget, every cut that there is time for.
+_ALL = 2**24
 # Below this a second process costs more than it gives.
 _FEW_RULES = 3
 # What is kept of the budget for starting processes and for the checks of all rules together.
 _OVERHEAD = 0.15
 
 # A rule's share of the time grows with its pattern: so many characters are as much as a rule.
-_PATTERN_PER_WEIGHT = 300.0
+_PATTERN_PER_WEIGHT = 600.0
 _LONG_PATTERN = 3000
 
 Progress = Callable[[RuleResult], None]
@@ -125,6 +127,7 @@ def check_rule(
             return Deadline(None)
         return Deadline(started + seconds * share)
 
+    claims.check_pattern(subject)
     claims.check_examples(subject)
     claims.check_counterexamples(subject)
     explosion.check_explosion(subject)
@@ -137,25 +140,29 @@ def check_rule(
         return subject.result
     explosion.check_holds(subject)
     claims.check_digit(subject)
-    check_neighbours(subject)
-    if not subject.result.failed:
-        # What its own examples refute needs no search for more.
+
+    # What its own examples refute needs no search for more: the first thing found is told.
+    def promises() -> None:
         check_promises(subject, until(_PROMISES), settings.scenes)
-    if not subject.result.failed:
-        check_cuts(subject, _cuts_deadline(until, seconds))
-    check_chance(subject)
-    if not subject.result.failed:
-        check_mutation(subject, until(_MUTATION), settings.min_score)
-    for check in ("promises", "cuts", "mutation"):
-        if check not in subject.result.done:
+
+    steps: list[Callable[[], None]] = [
+        promises,
+        lambda: check_cuts(subject, until(_CUTS), MOST if seconds is None else _ALL),
+        lambda: check_neighbours(subject),
+        lambda: check_chance(subject),
+        lambda: check_mutation(subject, until(_MUTATION), settings.min_score),
+    ]
+    if rule.view == "text":
+        # Of texts it is the neighbours that say what is wrong in the plainest words.
+        steps.insert(0, steps.pop(2))
+    for step in steps:
+        if not subject.result.failed:
+            step()
+    for check in ("neighbours", "promises", "cuts", "chance", "mutation"):
+        if subject.result.failed and check not in subject.result.done:
             subject.result.skipped.setdefault(check, "left out: the rule fails already")
     subject.result.seconds = time.monotonic() - started
     return subject.result
-
-
-def _cuts_deadline(until: Callable[[float], Deadline], seconds: float | None) -> Deadline:
-    # Without a budget, some thousand cuts all the same: 2 ** 33 of an IBAN would never end.
-    return until(_CUTS) if seconds is not None else Deadline.after(1.0)
 
 
 def _files(paths: Sequence[str | PathLike[str]], result: Result) -> Iterator[_File]:

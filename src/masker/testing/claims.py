@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from masker.core.checks import CHECKS
 from masker.core.rules import Rule
+from masker.testing import tree
 from masker.testing.explain import why_not
 from masker.testing.results import texts_of
 from masker.testing.sampling import Maker, findings, found_values, numbers_of
@@ -11,6 +12,33 @@ from masker.testing.saying import proves_itself
 from masker.testing.subject import Subject
 
 _WRONG = 24
+_BARE = tuple(map(ord, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+
+
+def check_pattern(subject: Subject) -> None:
+    """A pattern over numbers asks for nothing that the bare number never has."""
+    rule, parsed = subject.rule, subject.maker.tree
+    if rule.view == "text":
+        return
+    if parsed is None:
+        subject.result.skipped["pattern"] = f"it cannot be looked into: {subject.maker.unread}"
+        return
+    for node in tree.walk(parsed):
+        if isinstance(node, tree.Chars) and not any(map(node.has, _BARE)):
+            part = rule.pattern[node.start : node.end]
+            is_small = any(node.has(ord(char)) for char in "abcdefghijklmnopqrstuvwxyz")
+            what = (
+                "letters of a bare number are capitals" if is_small
+                else "spaces, dashes and all other separators are gone before the pattern is asked"
+            )  # fmt: skip
+            subject.tell(
+                "pattern",
+                f"it asks for {part!r}, which no bare number has: {what}",
+                key="pattern",
+                advice="write the number as it would be without separators, once",
+            )
+            return
+    subject.result.done["pattern"] = "digits and capital letters only"
 
 
 def check_examples(subject: Subject) -> None:
@@ -25,6 +53,18 @@ def check_examples(subject: Subject) -> None:
                 case=example,
                 advice=f"masker rules explain {rule.id} shows how it was read",
             )
+    for value in found_values(rule, rule.examples, subject.rules) if rule.checksum else ():
+        if CHECKS[str(rule.checksum)](value) and not subject.maker.accepts(value):
+            subject.tell(
+                "examples",
+                f"{value} is a number of this rule by its check digit, but its pattern does not "
+                f"take it: only the words beside it find it ({why_not(rule, (value,))})",
+                key="pattern",
+                case=value,
+                paste="examples",
+                advice="a range or a length is missing in the pattern",
+            )
+            break
     subject.result.done["examples"] = f"{len(rule.examples)} examples"
 
 

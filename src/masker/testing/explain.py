@@ -208,6 +208,8 @@ def _of_pattern(rule: Rule, each: Try) -> str:
 def _where_it_stops(rule: Rule, value: str) -> str:
     pattern = Pattern([rule.pattern], watched=True)
     size = next((n for n in range(len(value), 0, -1) if any(pattern.ask(value[:n]))), 0)
+    if size == len(value):
+        return "it is the beginning of a number, and more would have to follow"
     if size == 0:
         return f"no number of this rule begins with {value[0]}"
     if pattern.ask(value[:size])[0]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 
 from masker.core.rules import Example
-from masker.testing.promises import Broken, keep_all
+from masker.testing.explain import why_not
+from masker.testing.promises import PROMISES, Broken, keep_all
 from masker.testing.sampling import numbers_of
-from masker.testing.saying import introductions, ways
+from masker.testing.saying import finds, introductions, ways
 from masker.testing.scenes import Scene, Timeline
 from masker.testing.subject import Deadline, Subject
 from masker.testing.writing import plain
@@ -17,11 +20,16 @@ from masker.testing.writing import plain
 SCENES = 12
 
 
-def check_promises(subject: Subject, deadline: Deadline, scenes: int = SCENES) -> None:
-    """Every promise over generated scenes of every way; the smallest failure is told."""
+def check_promises(
+    subject: Subject,
+    deadline: Deadline,
+    scenes: int = SCENES,
+    names: Sequence[str] = tuple(PROMISES),
+) -> None:
+    """These promises over generated scenes of every way; the smallest failure is told."""
     rule = subject.rule
     if rule.view == "text":
-        _check_texts(subject)
+        _check_texts(subject, names)
         return
     made = numbers_of(rule, subject.seed)
     if not made:
@@ -37,7 +45,7 @@ def check_promises(subject: Subject, deadline: Deadline, scenes: int = SCENES) -
         if deadline.is_over:
             subject.result.skipped["promises"] = f"out of time after {kept} of {len(found)} ways"
             break
-        failure = smallest_failure(subject, strategy, scenes, deadline)
+        failure = smallest_failure(subject, strategy, scenes, deadline, names)
         kept += 1
         if failure is not None:
             _tell(subject, way, failure)
@@ -46,7 +54,11 @@ def check_promises(subject: Subject, deadline: Deadline, scenes: int = SCENES) -
 
 
 def smallest_failure(
-    subject: Subject, strategy: st.SearchStrategy[Scene], scenes: int, deadline: Deadline
+    subject: Subject,
+    strategy: st.SearchStrategy[Scene],
+    scenes: int,
+    deadline: Deadline,
+    names: Sequence[str],
 ) -> Broken | None:
     """The simplest scene in which a promise is not kept; None where all hold."""
     failures: list[Broken] = []
@@ -64,7 +76,7 @@ def smallest_failure(
         if deadline.is_over:
             return
         try:
-            keep_all(subject.masker, scene, subject.rule.keep_last)
+            keep_all(subject.masker, scene, subject.rule.keep_last, names)
         except Broken as broken:
             failures.append(broken)
             raise
@@ -85,11 +97,12 @@ def _size(scene: Scene) -> tuple[int, int, str]:
     return len(texts), sum(map(len, texts)), "".join(texts)
 
 
-def example_of(scene: Scene) -> Example:
-    """The scene's numbers as an example: what their sender wrote."""
-    sender = next(
-        (sent.message.sender for sent in scene.sent if sent.written.digits), "user0"
-    )  # fmt: skip
+def example_of(broken: Broken) -> Example:
+    """The scene's number as an example: what its sender wrote."""
+    scene = broken.scene
+    given = [sent for sent in scene.sent if sent.written.digits]
+    mine = [sent for sent in given if sent.written.digits[0][0] in broken.reason]
+    sender = (mine or given or scene.sent)[0].message.sender
     texts = tuple(sent.message.text for sent in scene.sent if sent.message.sender == sender)
     return texts if len(texts) > 1 else texts[0]
 
@@ -99,30 +112,32 @@ def _tell(subject: Subject, way: str, broken: Broken) -> None:
         "promises",
         f"sent {way}: {broken.reason} ({broken.promise})",
         key="pattern",
-        case=example_of(broken.scene),
+        case=example_of(broken),
         paste="examples",
     )
 
 
 def _tell_not_found(subject: Subject, made: tuple[str, ...]) -> None:
+    """No words make the rule find all of its numbers: tell the first that it misses."""
     rule = subject.rule
-    if rule.context_required and not rule.context:
-        return
-    words = (
-        "after no word of its context" if rule.context_required else "neither bare nor called one"
-    )
+    word = rule.context[0] if rule.context else ""
+    before = f"{word} " if word.isascii() and word else word
+    if not rule.context_required and any(finds(rule, subject.rules, "", each) for each in made):
+        before = ""
+    missed = [each for each in made if not finds(rule, subject.rules, before, each)]
+    number = missed[0] if missed else made[0]
+    reason = why_not(rule, (before + number,)) or "it is not masked from its first to its last"
     subject.tell(
         "promises",
-        f"numbers that fit the pattern and the check digit, such as {made[0]}, are masked "
-        f"reliably {words}",
-        key="context" if rule.context_required else "pattern",
-        case=f"{rule.context[0]} {made[0]}" if rule.context else made[0],
+        f"{number} fits the pattern and the check digit, and is not masked: {reason}",
+        key="pattern",
+        case=before + number,
         paste="examples",
-        advice=f"masker rules explain {rule.id} shows what is missing",
+        advice=f"masker rules explain {rule.id} shows how it was read",
     )
 
 
-def _check_texts(subject: Subject) -> None:
+def _check_texts(subject: Subject, names: Sequence[str]) -> None:
     """A rule over text: each value found, in one message, the same in any chunks."""
     made = numbers_of(subject.rule, subject.seed)
     if not made:
@@ -134,9 +149,10 @@ def _check_texts(subject: Subject) -> None:
         timeline = Timeline()
         timeline.say(plain(text))
         scene = Scene(timeline.sent, ())
-        names = ("same shape", "any cut", "deterministic", "bounded", "fails closed", "idempotent")
+        # Nothing is planted in a text that the pattern wrote: what it masks, is masked.
+        asked = [name for name in names if name != "nothing lost"]
         try:
-            keep_all(subject.masker, scene, subject.rule.keep_last, names)
+            keep_all(subject.masker, scene, subject.rule.keep_last, asked)
         except Broken as broken:
             subject.tell("promises", broken.reason, key="pattern", case=text)
             return

@@ -90,14 +90,17 @@ def _of_pattern(rule: Rule, maker: Maker, root: Node) -> Iterator[Mutant]:
         if isinstance(node, Choice):
             for branch in node.branches:
                 yield editor.mutant(
-                    "pattern", f"the alternative {editor.line(branch)} is left out", branch, "(?!)"
+                    "pattern",
+                    f"the alternative {editor.line(branch)} were left out",
+                    branch,
+                    "(?!)",
                 )
         elif isinstance(node, Repeat):
             yield from _lengths(editor, node)
         elif isinstance(node, Chars) and node.items:
             yield from _ranges(editor, node)
         elif isinstance(node, Look):
-            yield editor.mutant("pattern", f"{editor.line(node)} is left out", node, "(?:)")
+            yield editor.mutant("pattern", f"{editor.line(node)} were left out", node, "(?:)")
         elif isinstance(node, tree.Sequence) and rule.view == "number":
             yield from _prefixes(editor, node)
 
@@ -126,7 +129,7 @@ def _lengths(editor: _Editor, node: Repeat) -> Iterator[Mutant]:
         new = f"{{{new_low},{'' if new_high is None else new_high}}}"
         was = _times(low, high)
         yield editor.mutant(
-            "lengths", f"{body} comes {_times(new_low, new_high)}, not {was}",
+            "lengths", f"{body} came {_times(new_low, new_high)}, not {was}",
             node, new, start=node.quantifier, end=after,
             instead={node: _so_often(node, telling)},
         )  # fmt: skip
@@ -152,13 +155,13 @@ def _ranges(editor: _Editor, node: Chars) -> Iterator[Mutant]:
         changes: list[tuple[str, str, int]] = []
         if low == high:
             if kept > 1:
-                changes.append(("", f"{chr(low)} is left out of", low))
+                changes.append(("", f"{chr(low)} were left out of", low))
         else:
-            changes.append((_range(low + 1, high), f"{chr(low)} is left out of", low))
-            changes.append((_range(low, high - 1), f"{chr(high)} is left out of", high))
+            changes.append((_range(low + 1, high), f"{chr(low)} were left out of", low))
+            changes.append((_range(low, high - 1), f"{chr(high)} were left out of", high))
         if editor.rule.view == "number":
             changes += [
-                (editor.source[start:end] + chr(code), f"{chr(code)} is let into", code)
+                (editor.source[start:end] + chr(code), f"{chr(code)} were let into", code)
                 for code in (low - 1, high + 1)
                 if _same_kind(code, low) and not node.has(code)
             ]
@@ -205,7 +208,7 @@ def _prefixes(editor: _Editor, node: tree.Sequence) -> Iterator[Mutant]:
             text = _shown(editor.source[run[0].start : run[-1].end])
             yield editor.mutant(
                 "pattern",
-                f"any {'digits' if digits else 'letters'} stand for {text}",
+                f"any {'digits' if digits else 'letters'} stood for {text}",
                 run[0],
                 f"{'[0-9]' if digits else '[A-Z]'}{{{len(run)}}}",
                 end=run[-1].end,
@@ -234,7 +237,7 @@ def _of_check(rule: Rule, maker: Maker) -> Iterator[Mutant]:
         return chance.choice(fits) if fits else None
 
     without = rule.model_copy(update={"checksum": None})
-    yield Mutant(without, "check digit", "no check digit is asked for", wrong)
+    yield Mutant(without, "check digit", "no check digit were asked for", wrong)
     chance = random.Random(0)
     slips = [slip for slip in (wrong(chance) for _ in range(_SLIPS)) if slip is not None]
     rivals = [
@@ -242,7 +245,7 @@ def _of_check(rule: Rule, maker: Maker) -> Iterator[Mutant]:
     ]
     for name in rivals[:_OTHER_CHECKS]:
         other = rule.model_copy(update={"checksum": name})
-        yield Mutant(other, "check digit", f"the check digit is that of {name}", _drawn(numbers))
+        yield Mutant(other, "check digit", f"the check digit were that of {name}", _drawn(numbers))
 
 
 def _of_context(rule: Rule, maker: Maker) -> Iterator[Mutant]:
@@ -258,7 +261,7 @@ def _of_context(rule: Rule, maker: Maker) -> Iterator[Mutant]:
         place = chance.randrange(len(made))
         return made[:place] + chance.choice("0123456789") + made[place + 1 :]
 
-    for key, how in (("context", "speak for it"), ("anti_context", "speak against it")):
+    for key, how in (("context", "spoke for it"), ("anti_context", "spoke against it")):
         words = getattr(rule, key)
         is_loose = key == "context" and rule.context_pattern and not rule.context_required
         for script, is_ascii in (("English", True), ("other", False)):
@@ -270,14 +273,14 @@ def _of_context(rule: Rule, maker: Maker) -> Iterator[Mutant]:
             yield Mutant(changed, "context", change, mistyped if is_loose else number)
     if rule.context_required:
         free = rule.model_copy(update={"context_required": False})
-        yield Mutant(free, "context", "it needs no words (context_required)", number)
+        yield Mutant(free, "context", "it needed no words (context_required)", number)
     elif rule.context:
         bound = rule.model_copy(update={"context_required": True})
         yield Mutant(
-            bound, "context", "it is found only where words call it (context_required)", number
+            bound, "context", "it were found only where words call it (context_required)", number
         )
     if rule.context_pattern:
         strict = rule.model_copy(update={"context_pattern": ""})
         yield Mutant(
-            strict, "context", "mistyped numbers are left alone (context_pattern)", mistyped
+            strict, "context", "mistyped numbers were left alone (context_pattern)", mistyped
         )

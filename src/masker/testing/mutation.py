@@ -169,20 +169,25 @@ def check_mutation(subject: Subject, deadline: Deadline, least: float | None) ->
             f"the examples notice {score:.0f} % of small changes of the rule; "
             f"the least is {least:g} %",
             key="examples",
-            advice="paste the examples shown with the changes that nobody notices, "
-            "where they are right",
+            advice="each change below comes with a line that would notice it",
         )
 
 
 def _tell_survivor(subject: Subject, mutant: Mutant, case: str, key: str) -> None:
-    what = "an example that is masked" if key == "examples" else "a counterexample that is not"
+    if key == "examples":
+        advice = "if this should be masked, add it to the examples; if not, the rule is too wide"
+    else:
+        advice = (
+            "if this should be left alone, add it to the counterexamples; "
+            "if not, the rule is too narrow"
+        )
     subject.tell(
         "mutation",
         f"nobody would notice if {mutant.change}",
         key=key,
         case=case,
         paste=key,
-        advice=f"add {what} as it is now; if it should be otherwise, the rule is wrong",
+        advice=advice,
         severity=Severity.WARNING,
     )
 

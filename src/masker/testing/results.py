@@ -23,6 +23,7 @@ class Severity(StrEnum):
 # Every check, in the order in which it is made and told, with what it asks.
 CHECKS: dict[str, str] = {
     "schema": "the pack can be read, and every key is one that a pack or a rule may have",
+    "pattern": "the pattern is over the bare number: digits and capital letters, nothing else",
     "examples": "every example is masked by this rule alone",
     "counterexamples": "no counterexample is masked by this rule alone",
     "check-digit": "the check digit is the right one, and a wrong one is left alone",

@@ -31,6 +31,7 @@ _PLAIN = _DIGITS + _CAPITALS.lower() + _CAPITALS + "-_.@:/=+ #!$%&,;'*()中文�
 # Where a pattern sets no limit, so many repeats more than it asks for.
 _SPARE = 3
 _TRIES = 40
+_HALF = 0.5
 # After so many numbers it is known which characters are the check's.
 _LEARNED = 12
 POOL = 96
@@ -194,7 +195,9 @@ class Maker:
         # What the check refuses so often it refuses for another reason than its digit.
         for attempt in range(_TRIES if self.check is None else _TRIES // 4):
             short = self.rule.view == "text" and attempt % 4 != 0
-            text = Walk(chance, path=path, digits=attempt % 2 == 0, short=short).write(self.tree)
+            text = Walk(chance, path=path, digits=chance.random() < _HALF, short=short).write(
+                self.tree
+            )
             if self.rule.view == "number":
                 done = self.completed(text) if self.accepts(text) else None
             else:
