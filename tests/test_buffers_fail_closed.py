@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import secrets
 import time
@@ -12,7 +13,8 @@ import pytest
 from masker import MaskedMessage, Masker, Message, MessageError
 from masker.buffers import MemoryBuffers, RedisBuffers, SharedRedactor, shared
 from masker.buffers.sealing import Sealer
-from masker.errors import BuffersError
+from masker.errors import BuffersError, KeysError, MaskerError
+from masker.vault.keyfile import make_key_file, read_key_file
 from redis_here import RedisServer, redis_server
 
 if TYPE_CHECKING:
@@ -307,7 +309,7 @@ def test_a_redis_that_never_was_there_masks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keys", ["env:NO_SUCH_KEY", "file:/nowhere", "plain", b"short", "env:"])
 def test_a_key_that_is_none_is_a_clear_error(keys: Any) -> None:
-    with pytest.raises(BuffersError) as caught:
+    with pytest.raises(MaskerError) as caught:
         RedisBuffers("redis://localhost", keys=keys)
     assert "short" not in str(caught.value)
 
@@ -315,14 +317,15 @@ def test_a_key_that_is_none_is_a_clear_error(keys: Any) -> None:
 def test_keys_come_from_the_environment_or_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("A_KEY", KEY.hex())
-    file = tmp_path / "key"
-    file.write_text(KEY.hex())
-    file.chmod(0o600)
-    names = {Sealer(keys).name("c1") for keys in (KEY, "env:A_KEY", f"file:{file}")}
-    assert len(names) == 1
+    file = tmp_path / "masker.keys"
+    make_key_file(file)
+    key = read_key_file(file)
+    monkeypatch.setenv("A_KEY", key.hex())
+    monkeypatch.setenv("ITS_BASE64", base64.b64encode(key).decode())
+    specs = (key, "env:A_KEY", "env:ITS_BASE64", f"file:{file}")
+    assert len({Sealer(keys).name("c1") for keys in specs}) == 1
     file.chmod(0o644)
-    with pytest.raises(BuffersError, match="read by others"):
+    with pytest.raises(KeysError, match="read by others"):
         Sealer(f"file:{file}")
 
 

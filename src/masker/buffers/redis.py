@@ -67,6 +67,7 @@ class RedisBuffers:
 
     Raises:
         BuffersError: there is no such key.
+        KeysError: the key file cannot be used.
     """
 
     def __init__(

@@ -15,7 +15,6 @@ from binascii import Error as Base64Error
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
-from stat import S_IMODE
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from masker.errors import BuffersError
+from masker.vault.keyfile import read_key_file
 
 SECRET_BYTES = 32
 SALT = 16
@@ -34,11 +34,12 @@ NAME_BYTES = 16
 class Sealer:
     """Seals and names things under one secret.
 
-    `key` is 32 bytes or more, or where to find them: `env:NAME` (base64 or hex) or `file:PATH`, a
-    file nobody else can read.
+    `key` is 32 bytes or more, or where to find them: `env:NAME` (Base64 or hex), or `file:PATH`, a
+    key file as `masker keys init` makes it.
 
     Raises:
         BuffersError: there is no key there, or it is too short.
+        KeysError: the file is no key file, or others may read it.
     """
 
     def __init__(self, key: bytes | str, *, context: bytes = b"") -> None:
@@ -96,18 +97,7 @@ def _found(spec: str) -> bytes:
             raise BuffersError(f"the environment has no sealing key in {where}")
         return _decoded(written.strip())
     if kind == "file" and where:
-        path = Path(where)
-        try:
-            mode, content = S_IMODE(path.stat().st_mode), path.read_bytes()
-        except OSError as error:
-            raise BuffersError(f"the sealing key file cannot be read: {error.strerror}") from None
-        if mode & 0o077:
-            raise BuffersError("the sealing key file can be read by others: chmod 600")
-        return (
-            content
-            if len(content) == SECRET_BYTES
-            else _decoded(content.decode("ascii", "replace").strip())
-        )
+        return read_key_file(Path(where))
     raise BuffersError("a sealing key is bytes, env:NAME or file:PATH")
 
 
