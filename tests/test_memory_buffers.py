@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MASKER = Masker(rules=["payment-card", "cn-resident-id"])
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
-MANY = int(os.environ.get("MASKER_MANY_CONVERSATIONS", "700"))
+MANY = int(os.environ.get("MASKER_MANY_CONVERSATIONS", "500"))
 LIMIT = 1_000_000
 
 

@@ -132,7 +132,7 @@ class Transcript:
             )
 
 
-ROUNDS = max(CONVERSATIONS // 6, 4)
+ROUNDS = max(CONVERSATIONS // 10, 3)
 
 
 @deliveries
