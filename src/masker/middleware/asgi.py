@@ -12,9 +12,8 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from masker.errors import BodyError, MaskerError
@@ -30,8 +29,11 @@ from masker.middleware.bodies import (
 )
 from masker.middleware.documents import Fields
 from masker.middleware.flow import ConversationRedactor, Policy, Store, Turn
+from masker.middleware.kinds import Bodies, RefusedError, content_type, way_of
 from masker.middleware.pipeline import AsyncPipeline
 from masker.middleware.purging import PurgeWords
+
+__all__ = ["Bodies", "Fields", "MaskerMiddleware"]
 
 # Servers and frameworks differ in how they type these.
 Scope: TypeAlias = Any
@@ -41,48 +43,12 @@ Send: TypeAlias = Callable[[Event], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
-MAX_BODY = 1 << 20
-
-# Nobody reads numbers in these, and a browser needs them.
-PASSED = (
-    "image/*", "audio/*", "video/*", "font/*", "text/css", "text/javascript",
-    "application/javascript", "application/wasm",
-)  # fmt: skip
-_NDJSON = (
-    "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl",
-    "application/json-lines", "application/jsonlines", "application/stream+json",
-)  # fmt: skip
-_FORM = "application/x-www-form-urlencoded"
 # What says how the body was before it was masked.
 _OF_THE_BODY = (b"content-md5", b"digest", b"content-digest", b"repr-digest", b"etag")
 # Extensions by which an application sends a body past this middleware.
 _WAYS_AROUND = ("http.response.pathsend", "http.response.zerocopysend")
 # Statuses without a body (RFC 9110, 15.3.5 and 15.4.5).
 _BODILESS = (204, 304)
-
-
-@dataclass(frozen=True, slots=True)
-class Bodies:
-    """Which bodies are looked at, and what becomes of the others.
-
-    `passed` are content types that pass unread. `unknown` says what becomes of a type that is
-    not text, JSON or a form and not among these, `compressed` of a body with a content
-    encoding: "refuse" or "pass". `limit` is the greatest length, in bytes, of a body, line, event
-    or WebSocket message that has to be read as a whole.
-    """
-
-    passed: tuple[str, ...] = PASSED
-    unknown: Literal["refuse", "pass"] = "refuse"
-    compressed: Literal["refuse", "pass"] = "refuse"
-    limit: int = MAX_BODY
-
-
-class _RefusedError(MaskerError):
-    """A body is of a kind that is not let through."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        self.status = status
-        super().__init__(reason)
 
 
 class MaskerMiddleware:
@@ -184,7 +150,7 @@ class MaskerMiddleware:
             try:
                 scope = self._masked_scope(scope, talk)
                 source = await self._request_body(scope, receive, talk)
-            except _RefusedError as error:
+            except RefusedError as error:
                 await _say(send, error.status, str(error))
                 return
             except BodyError as error:
@@ -208,10 +174,10 @@ class MaskerMiddleware:
     ) -> Receive | Turn | None:
         """What gives the application the masked body; `None` where the client has gone."""
         headers = dict(scope["headers"])
-        kind, charset = _content_type(headers)
+        kind, charset = content_type(headers)
         if not _has_body(headers):
             return receive
-        way = _way(kind, headers, self._bodies, None)
+        way = way_of(kind, headers, self._bodies, is_request=True)
         if way == "pass":
             return receive
         body = await _whole(receive, self._bodies.limit)
@@ -236,7 +202,7 @@ class MaskerMiddleware:
         try:
             text = body.decode(charset, "surrogateescape")
         except LookupError:
-            raise _RefusedError(415, "the charset is not known") from None
+            raise RefusedError(415, "the charset is not known") from None
         if way == "form":
             pairs = parse_qsl(text, keep_blank_values=True, encoding=charset)
             tree = talk.read(json.dumps(dict(pairs)), inbound=True)
@@ -347,12 +313,12 @@ class _Response:
         piece, last = event.get("body", b""), not event.get("more_body", False)
         if self._body is None and not self._started:
             headers = dict(self._start.get("headers", []))
-            kind, charset = _content_type(headers)
+            kind, charset = content_type(headers)
             bodiless = self._head or self._start["status"] in _BODILESS or (last and not piece)
             try:
-                way = "pass" if bodiless else _way(kind, headers, self._bodies, self._start)
+                way = "pass" if bodiless else way_of(kind, headers, self._bodies, is_request=False)
                 self._body = self._body_of(way, charset)
-            except (_RefusedError, LookupError):
+            except (RefusedError, LookupError):
                 await self._fail(500, "a response of this type is not let through")
                 return
         if self._body is None:
@@ -400,44 +366,6 @@ class _Response:
         else:
             self._started = True
             await _say(self._send, status, reason)
-
-
-def _content_type(headers: dict[bytes, bytes]) -> tuple[str, str]:
-    """The type in lower case, and its charset."""
-    kind, _, rest = headers.get(b"content-type", b"").decode("latin-1").partition(";")
-    charset = "utf-8"
-    for parameter in rest.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            charset = value.strip().strip('"').lower()
-    return kind.strip().lower(), charset
-
-
-def _way(kind: str, headers: dict[bytes, bytes], bodies: Bodies, start: Event | None) -> str:
-    """How a body of this type is read: "json", "lines", "events", "form", "text" or "pass".
-
-    Raises:
-        _RefusedError: it is not.
-    """
-    if any(fnmatchcase(kind, pattern) for pattern in bodies.passed):
-        return "pass"
-    if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
-        if bodies.compressed == "pass":
-            return "pass"
-        raise _RefusedError(415, "a body with a content encoding is not let through")
-    if kind in _NDJSON:
-        return "lines"
-    if kind == "application/json" or kind.endswith("+json") or kind == "text/json":
-        return "json"
-    if kind == "text/event-stream":
-        return "events"
-    if kind == _FORM and start is None:
-        return "form"
-    if kind.startswith("text/"):
-        return "text"
-    if bodies.unknown == "pass":
-        return "pass"
-    raise _RefusedError(415, "a body of this content type is not let through")
 
 
 def _has_body(headers: dict[bytes, bytes]) -> bool:

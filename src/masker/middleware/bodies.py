@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import codecs
 import copy
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from uuid import uuid4
 
 from masker.core.messages import Message
@@ -23,13 +23,16 @@ from masker.middleware.flow import Turn
 from masker.middleware.pipeline import AsyncPipeline, AsyncReply
 
 _DONE = b"[DONE]"
+# All strings of a document that is an argument are masked; none is an id.
+_ALL = Fields(text=(), conversation=(), sender=(), message_id=(), subject=(), documents=())
 _JSON_STARTS = (b"{", b"[", b'"')
 
 
 class Talk:
     """One connection's part in a conversation; `conversation_id` holds until a field says other.
 
-    `unnamed` is the pipeline for as long as no conversation is named: it stores nothing.
+    `unnamed` is the pipeline for as long as no conversation is named: it stores nothing. A talk
+    `for_model` sends all that was said with each request, and each answer is a text by itself.
     """
 
     def __init__(
@@ -38,8 +41,11 @@ class Talk:
         unnamed: AsyncPipeline,
         fields: Fields,
         conversation_id: str | None,
+        *,
+        for_model: bool = False,
     ) -> None:
         self.fields = fields
+        self._for_model = for_model
         self._named = pipeline
         self._unnamed = unnamed
         self._own_id = f"connection-{uuid4()}"
@@ -100,15 +106,15 @@ class Talk:
     async def take(self, document: Document) -> Turn | None:
         """Mask a document of the other side; a turn where the chat itself has an answer to it."""
         found = self._found(document)
-        for slot in found:
-            if not slot.is_text:
-                document.put(slot, self.pipeline.mask(self._of(slot), slot.text))
+        self._mask_alone(document, found, restore=False)
         answered: Turn | None = None
         for group in _groups(found):
-            if len(group) > 1:
+            if len(group) > 1 or (self._for_model and self._named_id is None):
                 messages = [self._message(slot.text, slot, "user") for slot in group]
                 for slot, text in zip(group, self.pipeline.scan(messages), strict=True):
                     document.put(slot, text)
+                if self._named_id is None:
+                    continue
                 # What was said before came with earlier requests; the last of it is new.
                 turn = await self.pipeline.receive(messages[-1])
             else:
@@ -121,7 +127,7 @@ class Talk:
     async def give(self, document: Document) -> None:
         """Mask a document of the application: whole messages."""
         found = self._found(document)
-        self._mask_alone(document, found)
+        self._mask_alone(document, found, restore=True)
         for group in _groups(found):
             if len(group) > 1:
                 messages = [self._message(slot.text, slot, "assistant") for slot in group]
@@ -129,22 +135,41 @@ class Talk:
                 for slot, text in zip(group, texts, strict=True):
                     document.put(slot, text)
             else:
-                document.put(group[0], await self.respond(group[0].text, group[0]))
+                shown = await self.respond(group[0].text, group[0])
+                if self._for_model:
+                    shown = self.masked(group[0], group[0].text, restore=True)
+                document.put(group[0], shown)
 
     def give_alone(self, document: Document) -> None:
         """Mask a document of the application whose every text is whole and by itself."""
         for slot in self._found(document):
-            text = self.pipeline.mask(self._of(slot), slot.text, restore=True)
-            document.put(slot, text)
+            document.put(slot, self.masked(slot, slot.text, restore=True))
 
     def chunks_of(self, document: Document) -> list[Slot]:
         """The texts of a document that are chunks; all other strings of it are masked."""
         found = self._found(document)
-        self._mask_alone(document, found)
-        return [slot for slot in found if slot.is_text]
+        self._mask_alone(document, [slot for slot in found if not slot.is_document], restore=True)
+        return [slot for slot in found if slot.is_text or slot.is_document]
 
-    async def reply(self, slot: Slot | None = None) -> AsyncReply:
+    def masked(self, slot: Slot, text: str, *, restore: bool) -> str:
+        """A string of a document, masked by itself; one that is a document stays one."""
+        conversation_id = self._of(slot)
+        if slot.is_document:
+            plain = self._plain if restore else self.alone
+            try:
+                document = documents.read(text, plain)
+            except ValueError:
+                return self.pipeline.mask(conversation_id, text, restore=restore)
+            for inner in documents.slots(document, _ALL):
+                shown = self.pipeline.mask(conversation_id, inner.text, restore=restore)
+                document.put(inner, shown)
+            return document.write().decode() if document.altered else text
+        return self.pipeline.mask(conversation_id, text, restore=restore)
+
+    async def reply(self, slot: Slot | None = None) -> AsyncReply | ArgumentReply:
         """A text of the application that comes in chunks."""
+        if slot is not None and slot.is_document:
+            return ArgumentReply(self, slot)
         sender = (slot.sender if slot else None) or "assistant"
         return await self.pipeline.reply(self._of(slot), sender=sender)
 
@@ -155,11 +180,10 @@ class Talk:
             self._named_id = named
         return found
 
-    def _mask_alone(self, document: Document, found: list[Slot]) -> None:
+    def _mask_alone(self, document: Document, found: list[Slot], *, restore: bool) -> None:
         for slot in found:
             if not slot.is_text:
-                text = self.pipeline.mask(self._of(slot), slot.text, restore=True)
-                document.put(slot, text)
+                document.put(slot, self.masked(slot, slot.text, restore=restore))
 
     def _of(self, slot: Slot | None) -> str:
         return (slot.conversation_id if slot else None) or self.conversation_id
@@ -172,6 +196,27 @@ class Talk:
             text,
             subject=slot.subject if slot else None,
         )
+
+
+class ArgumentReply:
+    """A document in chunks within other documents: it comes out whole, when it is over."""
+
+    is_long = False
+
+    def __init__(self, talk: Talk, slot: Slot) -> None:
+        self._talk = talk
+        self._slot = slot
+        self._chunks: list[str] = []
+
+    def feed(self, chunk: str) -> str:
+        """Take the next chunk; nothing is given yet."""
+        self._chunks.append(chunk)
+        return ""
+
+    async def close(self) -> str:
+        """The document is over: give it, masked."""
+        whole, self._chunks = "".join(self._chunks), []
+        return self._talk.masked(self._slot, whole, restore=True) if whole else ""
 
 
 def _groups(found: list[Slot]) -> list[list[Slot]]:
@@ -191,6 +236,9 @@ def _groups(found: list[Slot]) -> list[list[Slot]]:
     return groups
 
 
+Reply: TypeAlias = AsyncReply | ArgumentReply
+
+
 class Body(Protocol):
     """A body of the application's, masked as it comes."""
 
@@ -206,7 +254,7 @@ class TextBody:
         self._decoder = codecs.getincrementaldecoder(charset)("surrogateescape")
         self._charset = charset
         self._talk = talk
-        self._reply: AsyncReply | None = None
+        self._reply: Reply | None = None
 
     async def feed(self, piece: bytes, *, last: bool) -> bytes:
         """Take the next piece; give what is safe to send now, which may be nothing."""
@@ -254,7 +302,7 @@ class _Chunks:
 
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
-        self._open: dict[Any, tuple[AsyncReply, Document, Slot]] = {}
+        self._open: dict[Any, tuple[Reply, Document, Slot]] = {}
 
     async def feed(self, document: Document) -> None:
         """Each text of the document becomes what of its stream is safe to send now."""
@@ -275,19 +323,23 @@ class _Chunks:
                 self._open[key] = (reply, document, slot)
             document.put(slot, text)
 
-    async def end(self) -> list[Document]:
-        """All texts are over: what still waited, each in a copy of its last document."""
+    async def end(self, by: Document | None = None) -> list[Document]:
+        """All texts are over, or those that a document speaks of: what still waited.
+
+        Each rest is in a copy of its text's last document, which says nothing else again.
+        """
         rests = []
-        for reply, document, slot in self._open.values():
+        of = documents.index_of(by) if by is not None else {}
+        for key, (reply, document, slot) in list(self._open.items()):
+            if any(name in of and index not in of[name] for name, index in slot.index):
+                continue
+            del self._open[key]
             if rest := await reply.close():
                 document = copy.deepcopy(document)
-                document.put(slot, rest)
-                # Nothing else is said a second time.
                 for other in documents.slots(document, self._talk.fields):
-                    if other.path != slot.path and other.is_text:
-                        document.put(other, "")
+                    if other.is_text or other.is_document:
+                        document.put(other, rest if other.path == slot.path else "")
                 rests.append(document)
-        self._open.clear()
         return rests
 
 
@@ -327,7 +379,7 @@ class LineBody:
         """What has to come out before a document that ends its texts and holds none of them."""
         if not documents.is_end(document):
             return b""
-        return b"".join([rest.write() + b"\n" for rest in await self._chunks.end()])
+        return b"".join([rest.write() + b"\n" for rest in await self._chunks.end(document)])
 
 
 class EventBody:
@@ -337,7 +389,7 @@ class EventBody:
         self._talk = talk
         self._events = Events(limit)
         self._chunks = _Chunks(talk)
-        self._plain: tuple[AsyncReply, Event] | None = None
+        self._plain: tuple[Reply, Event] | None = None
         # The name of the last event with a chunk in it.
         self._name: list[bytes] = []
 
@@ -369,11 +421,11 @@ class EventBody:
         is_chunk = documents.is_chunk(document, default=not is_end)
         before = b""
         if not is_chunk:
-            before = await self._rest() if ends else b""
+            before = await self._rest(document) if ends else b""
             self._talk.give_alone(document)
         else:
             if ends and not self._talk.chunks_of(document):
-                before = await self._rest()
+                before = await self._rest(document)
             await self._chunks.feed(document)
             self._name = [line for line in lines if line.startswith(b"event:")]
         data_out = document.write() if document.altered else event.data
@@ -390,9 +442,10 @@ class EventBody:
         self._plain = (reply, event)
         return shown
 
-    async def _rest(self) -> bytes:
-        """All texts are over: what still waited, as further events."""
-        out = [Event().write(rest.write(), lines=self._name) for rest in await self._chunks.end()]
+    async def _rest(self, by: Document | None = None) -> bytes:
+        """All texts are over, or those a document speaks of: what waited, as further events."""
+        rests = await self._chunks.end(by)
+        out = [Event().write(rest.write(), lines=self._name) for rest in rests]
         if self._plain is not None:
             reply, event = self._plain
             self._plain = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -24,13 +24,15 @@ class Fields:
     """Which keys hold what, wherever they stand in a document.
 
     `text` is what somebody said. `conversation`, `sender`, `message_id` and `subject` hold ids
-    that are not masked; a text belongs to those of its object, or of one around it. `everything`
-    says whether strings under all other keys are masked as well, each by itself.
+    that are not masked; a text belongs to those of its object, or of one around it. `documents`
+    are strings that hold JSON themselves. Strings under `kept` stay as they are, what is under
+    `dropped` is left out. `everything` says whether strings under all other keys are
+    masked as well, each by itself.
     """
 
     text: tuple[str, ...] = (
         "text", "content", "message", "prompt", "input", "query", "question", "reply", "answer",
-        "response", "output", "output_text", "body", "delta", "token", "chunk", "arguments",
+        "response", "output", "output_text", "body", "delta", "token", "chunk",
     )  # fmt: skip
     conversation: tuple[str, ...] = (
         "conversation_id", "conversation", "thread_id", "session_id", "chat_id",
@@ -38,12 +40,17 @@ class Fields:
     sender: tuple[str, ...] = ("sender", "role", "author", "from")
     message_id: tuple[str, ...] = ("message_id", "msg_id")
     subject: tuple[str, ...] = ("subject_id", "union_id", "unionid")
+    documents: tuple[str, ...] = ("arguments",)
+    kept: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
     everything: bool = True
 
     @property
     def ids(self) -> frozenset[str]:
         """Keys whose strings are left as they are."""
-        return frozenset((*self.conversation, *self.sender, *self.message_id, *self.subject))
+        return frozenset(
+            (*self.conversation, *self.sender, *self.message_id, *self.subject, *self.kept)
+        )
 
 
 @dataclass(slots=True)
@@ -59,6 +66,7 @@ class Slot:
     subject: str | None = None
     index: tuple[Any, ...] = ()
     in_list: Path | None = None
+    is_document: bool = False
 
     def __repr__(self) -> str:
         return f"Slot({len(self.text)} characters)"
@@ -137,7 +145,7 @@ def read(source: bytes | str, mask: Callable[[str], str]) -> Document:
 def slots(document: Document, fields: Fields) -> list[Slot]:
     """Every string of a document that is to be masked, in its order."""
     found: list[Slot] = []
-    walk = _Walk(fields, found)
+    walk = _Walk(fields, found, document)
     alone = isinstance(document.tree, str)
     walk.visit(document.tree, (), Slot((), "", is_text=False), is_text=alone)
     return found
@@ -146,49 +154,51 @@ def slots(document: Document, fields: Fields) -> list[Slot]:
 class _Walk:
     """One walk through a document."""
 
-    def __init__(self, fields: Fields, found: list[Slot]) -> None:
+    def __init__(self, fields: Fields, found: list[Slot], document: Document) -> None:
         self._fields = fields
         self._found = found
+        self._document = document
         self._ids = fields.ids
 
     def visit(self, value: Any, path: Path, owner: Slot, *, is_text: bool) -> None:
         if isinstance(value, str):
             if is_text or self._fields.everything:
-                self._found.append(
-                    Slot(path, value, is_text, owner.conversation_id, owner.sender,
-                         owner.message_id, owner.subject, owner.index, owner.in_list)
-                )  # fmt: skip
+                self._found.append(replace(owner, path=path, text=value, is_text=is_text))
         elif isinstance(value, dict):
             owner = self._owner(value, owner)
+            arguments = "arguments.delta" in str(value.get("type"))
             for key, item in value.items():
-                if key not in self._ids or not isinstance(item, str):
-                    named = key in self._fields.text
-                    self.visit(item, (*path, key), owner, is_text=named)
+                if key in self._fields.dropped and item is not None:
+                    value[key], self._document.altered = None, True
+                elif key not in self._ids or not isinstance(item, str):
+                    is_document = key in self._fields.documents or (arguments and key == "delta")
+                    inner = replace(owner, is_document=True) if is_document else owner
+                    named = key in self._fields.text and not is_document
+                    self.visit(item, (*path, key), inner, is_text=named)
         elif isinstance(value, list):
+            around = path if owner.in_list is None else owner.in_list
             for place, item in enumerate(value):
                 inner = owner
                 if isinstance(item, dict):
-                    inner = Slot((), "", False, owner.conversation_id, owner.sender, None,
-                                 owner.subject, owner.index,
-                                 path if owner.in_list is None else owner.in_list)  # fmt: skip
+                    inner = replace(owner, message_id=None, in_list=around)
                 self.visit(item, (*path, place), inner, is_text=is_text)
 
     def _owner(self, value: dict[str, Any], around: Slot) -> Slot:
         fields = self._fields
-        index = tuple(
-            value[key]
-            for key in ("index", "output_index", "content_index", "item_id")
-            if isinstance(value.get(key), int | str)
-        )
         return Slot(
             (), "", False,
             _first(value, fields.conversation) or around.conversation_id,
             _first(value, fields.sender) or around.sender,
             _first(value, fields.message_id) or around.message_id,
             _first(value, fields.subject) or around.subject,
-            (*around.index, *index),
+            (*around.index, *_indexes(value)),
             around.in_list,
         )  # fmt: skip
+
+
+def _indexes(value: dict[str, Any]) -> list[tuple[str, Any]]:
+    names = ("index", "output_index", "content_index", "summary_index", "item_id")
+    return [(name, value[name]) for name in names if isinstance(value.get(name), int | str)]
 
 
 def _first(value: dict[str, Any], keys: tuple[str, ...]) -> str | None:
@@ -215,6 +225,15 @@ def _says_end(value: dict[str, Any]) -> bool:
         return True
     kind = value.get("type") or value.get("event")
     return isinstance(kind, str) and any(word in kind.casefold() for word in _ENDS)
+
+
+def index_of(document: Document) -> dict[str, set[Any]]:
+    """Which of several texts a document speaks of, by the names of what counts them."""
+    found: dict[str, set[Any]] = {}
+    for value in _dicts(document.tree):
+        for name, index in _indexes(value):
+            found.setdefault(name, set()).add(index)
+    return found
 
 
 def is_chunk(document: Document, *, default: bool) -> bool:

@@ -23,7 +23,7 @@ from masker.core.lanes import Lane
 from masker.core.messages import MaskedMessage, Message
 from masker.errors import MessageError, StageError
 from masker.masker import Masker
-from masker.middleware.history import alone, scan
+from masker.middleware.history import Unfinished, alone, scan
 from masker.middleware.purging import Ask, Confirm, Conversations, PurgeWords, recognize
 from masker.middleware.recent import Recent
 from masker.middleware.replies import ReplyText, expand
@@ -109,9 +109,12 @@ class Flow:
         tokens: bool = False,
         purge: PurgeWords | None = None,
         join_replies: bool = False,
+        unfinished: Unfinished = "masked",
     ) -> None:
         if policy not in ("masked", "original"):
             raise MessageError("policy is neither 'masked' nor 'original'")
+        if unfinished not in ("masked", "shown"):
+            raise MessageError("unfinished is neither 'masked' nor 'shown'")
         if tokens and policy == "original":
             raise MessageError("tokens stand in masked text; policy 'original' has none")
         if purge is not None and not store:
@@ -123,6 +126,7 @@ class Flow:
         self._policy = policy
         self._purge = purge
         self._join_replies = join_replies
+        self._unfinished = unfinished
         self._conversations = Conversations()
         self._shown = Recent(MAX_SHOWN)
         self._unsaved: list[MaskedMessage] = []
@@ -213,13 +217,15 @@ class Flow:
     def scan(self, messages: Sequence[Message], *, restore: bool = False) -> list[str]:
         """The texts of a whole conversation that is sent along, as the next stage sees them.
 
-        Nothing of it is stored or remembered. What its last messages may be the start of is
-        masked. With `restore` tokens are replaced by what they stand for.
+        Nothing of it is stored or remembered. With `restore` it is an answer: tokens are
+        replaced by what they stand for.
         """
         if self._policy == "original" and not restore:
             return [message.text for message in messages]
         try:
-            return scan(self._masker, messages, self.tokens, restore=restore)
+            return scan(
+                self._masker, messages, self.tokens, restore=restore, unfinished=self._unfinished
+            )
         except MessageError:
             raise
         except Exception:  # noqa: BLE001 - fail closed, whatever it was

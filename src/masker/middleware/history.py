@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from masker.core import masking
 from masker.core.messages import MaskedMessage, Message
 from masker.masker import Masker
 from masker.middleware.tokens import TokenMaps, fill, insert
+
+Unfinished = Literal["masked", "shown"]
 
 
 def scan(
@@ -22,6 +25,7 @@ def scan(
     tokens: TokenMaps | None = None,
     *,
     restore: bool = False,
+    unfinished: Unfinished = "masked",
 ) -> list[str]:
     """The messages' texts, masked, in their order; ids are not looked at, senders are."""
     redactor = masker.redactor()
@@ -38,6 +42,8 @@ def scan(
         lifts.append(lifted)
         for out in redactor.receive(message):
             newest[out.message_id] = out
+    if unfinished == "shown":
+        newest |= {out.message_id: out for out in redactor.close()}
     texts = []
     for message, lifted in zip(said, lifts, strict=True):
         masked = newest.get(message.message_id)

@@ -14,6 +14,7 @@ from masker.core.messages import Message
 from masker.core.redactor import Redactor
 from masker.masker import Masker
 from masker.middleware.flow import Act, ConversationRedactor, Flow, Policy, Store, Turn
+from masker.middleware.history import Unfinished
 from masker.middleware.purging import PurgeWords
 from masker.middleware.replies import ReplyText
 
@@ -35,6 +36,9 @@ class _Stages:
       a number cut over several replies is put together, and so what may be the start of one
       at the end of a reply is shown masked ("see page *"). What is stored is joined either way.
 
+    * `unfinished`: in a conversation that is sent along whole (`scan`), what the last messages may
+      be the start of is masked, as anywhere. "shown": it is shown, unless words call it a number.
+
     Raises:
         MessageError: parameters that contradict each other.
     """
@@ -49,16 +53,18 @@ class _Stages:
         redactor: ConversationRedactor | None = None,
         purge: PurgeWords | None = None,
         join_replies: bool = False,
+        unfinished: Unfinished = "masked",
     ) -> None:
         self.masker = masker
         self._alike: dict[str, Any] = {
             "policy": policy, "tokens": tokens, "join_replies": join_replies,
+            "unfinished": unfinished,
         }  # fmt: skip
         self._redactor = redactor if redactor is not None else masker.redactor()
         self._store = store
         self._flow = Flow(
             masker, store=store is not None, policy=policy, tokens=tokens, purge=purge,
-            join_replies=join_replies,
+            join_replies=join_replies, unfinished=unfinished,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -81,8 +87,8 @@ class _Stages:
     def scan(self, messages: Sequence[Message], *, restore: bool = False) -> list[str]:
         """The texts of a conversation that is sent along whole, as the next stage sees them.
 
-        Nothing of it is stored or remembered. What its last messages may be the start of is
-        masked. With `restore` it is an answer: tokens are replaced by what they stand for.
+        Nothing of it is stored or remembered. With `restore` it is an answer: tokens are
+        replaced by what they stand for.
         """
         return self._flow.scan(messages, restore=restore)
 
