@@ -17,6 +17,7 @@ from masker.middleware.flow import Act, ConversationRedactor, Flow, Policy, Stor
 from masker.middleware.history import Unfinished
 from masker.middleware.purging import PurgeWords
 from masker.middleware.replies import ReplyText
+from masker.middleware.tokens import TokenMap
 
 Result = TypeVar("Result")
 
@@ -78,6 +79,11 @@ class _Stages:
     def without_store(self) -> Self:
         """A pipeline like this one that stores nothing, with a redactor of its own."""
         return type(self)(self.masker, **self._alike)
+
+    def tokens_of(self, conversation_id: str) -> TokenMap | None:
+        """The tokens of a conversation; `None` where there are to be none."""
+        tokens = self._flow.tokens
+        return None if tokens is None else tokens.of(conversation_id)
 
     def restore(self, conversation_id: str, text: str) -> str:
         """A text with the tokens of a conversation replaced by what they stand for."""
