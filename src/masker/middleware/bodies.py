@@ -297,7 +297,7 @@ async def given(talk: Talk, source: bytes) -> bytes:
     return document.write() if document.altered else source
 
 
-class _Chunks:
+class Chunks:
     """Documents that hold chunks: a stream for each place of a text."""
 
     def __init__(self, talk: Talk) -> None:
@@ -349,7 +349,7 @@ class LineBody:
     def __init__(self, talk: Talk, limit: int) -> None:
         self._talk = talk
         self._lines = Lines(limit, newline_only=True)
-        self._chunks = _Chunks(talk)
+        self._chunks = Chunks(talk)
 
     async def feed(self, piece: bytes, *, last: bool) -> bytes:
         """Take the next piece; give the lines that may be sent now.
@@ -388,7 +388,7 @@ class EventBody:
     def __init__(self, talk: Talk, limit: int) -> None:
         self._talk = talk
         self._events = Events(limit)
-        self._chunks = _Chunks(talk)
+        self._chunks = Chunks(talk)
         self._plain: tuple[Reply, Event] | None = None
         # The name of the last event with a chunk in it.
         self._name: list[bytes] = []

@@ -1,0 +1,313 @@
+"""LiteLLM: its calls, its proxy's hooks, and what its own guardrail lets through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+# LiteLLM fetches a price list when it is imported, unless it is told to take its own.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+
+import litellm
+from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
+
+from masker import Masker
+from masker.middleware.litellm import MaskerGuardrail
+from models import Model
+from pipelines import chunked, seeds
+from servers import served
+from strategies import Written, join, written_numbers
+
+# LiteLLM's own types make pydantic warn when they are first used.
+pytestmark = pytest.mark.filterwarnings("ignore:.*using the `ReadOnly` qualifier:UserWarning")
+
+MASKER = Masker()
+CARD = "4111111111111111"
+SPACED = "4111 1111 1111 1111"
+MASKED = "**** **** **** 1111"
+
+
+def chunk(text: str | None, finish: str | None = None, index: int = 0) -> ModelResponseStream:
+    delta = Delta(content=text, role="assistant")
+    choice = StreamingChoices(index=index, delta=delta, finish_reason=finish)
+    return ModelResponseStream(choices=[choice])
+
+
+async def streamed(*items: Any) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+
+
+def texts_of(items: list[Any]) -> list[str]:
+    return [item.choices[0].delta.content or "" for item in items]
+
+
+def through(guard: Any, *items: Any, **more: Any) -> list[Any]:
+    """What the proxy sends of a stream behind this guardrail."""
+
+    async def run() -> list[Any]:
+        data = {"model": "m", "metadata": {}, "litellm_call_id": "1"}
+        hook = guard.async_post_call_streaming_iterator_hook(
+            response=streamed(*items), request_data=data, **{"user_api_key_dict": None} | more
+        )
+        return [item async for item in hook]
+
+    return asyncio.run(run())
+
+
+# -- what the issue says ----------------------------------------------------------------------
+
+
+def test_issue_41611_a_value_split_over_chunks_is_masked() -> None:
+    """Litellm 41611: its guardrails look at streamed chunks one at a time."""
+    from litellm.proxy._types import UserAPIKeyAuth
+    from litellm.proxy.guardrails.guardrail_hooks.litellm_content_filter.content_filter import (
+        ContentFilterGuardrail,
+    )
+    from litellm.proxy.guardrails.guardrail_hooks.unified_guardrail.unified_guardrail import (
+        UnifiedLLMGuardrails,
+    )
+    from litellm.types.guardrails import (
+        ContentFilterAction,
+        ContentFilterPattern,
+        GuardrailEventHooks,
+    )
+
+    def answer() -> list[Any]:
+        pieces = ("your card is 4111 ", "1111 ", "1111 ", "1111, is it not?")
+        return [*map(chunk, pieces), chunk(None, "stop")]
+
+    visa = ContentFilterPattern(
+        pattern_type="prebuilt", pattern_name="visa", action=ContentFilterAction.MASK
+    )
+    theirs = ContentFilterGuardrail(
+        guardrail_name="theirs", patterns=[visa], default_on=True,
+        event_hook=GuardrailEventHooks.post_call,
+    )  # fmt: skip
+    whole = asyncio.run(
+        theirs.apply_guardrail({"texts": [f"it is {SPACED} ok"]}, {}, input_type="response")
+    )
+    assert SPACED not in str(whole)
+    shown = through(
+        UnifiedLLMGuardrails(),  # type: ignore[no-untyped-call]
+        *answer(),
+        user_api_key_dict=UserAPIKeyAuth(request_route="/v1/chat/completions"),
+        guardrail_to_apply=theirs,
+    )
+    assert "".join(texts_of(shown)) == f"your card is {SPACED}, is it not?"
+    ours = through(MaskerGuardrail(MASKER), *answer())
+    assert "".join(texts_of(ours)) == f"your card is {MASKED}, is it not?"
+
+
+# -- hooks of the proxy ------------------------------------------------------------------------
+
+
+@settings(max_examples=30)
+@given(written_numbers(), seeds())
+def test_a_streamed_answer_is_what_the_whole_would_be(
+    digits: tuple[Written, ...], seed: int
+) -> None:
+    whole = "this is it: " + join(digits).text + " and so on, for a while."
+    items = [*map(chunk, chunked(whole, seed)), chunk(None, "stop")]
+    shown = through(MaskerGuardrail(MASKER), *items)
+    assert "".join(texts_of(shown)) == MASKER.mask(whole).text
+    assert shown[-1].choices[0].finish_reason == "stop"
+
+
+def test_choices_are_streams_of_their_own() -> None:
+    items = [chunk("a 4111 11", index=0), chunk("b 4111 1111 ", index=1),
+             chunk("11 1111 1111 ok", index=0), chunk("x", index=1),
+             chunk(None, "stop", 0), chunk(None, "stop", 1)]  # fmt: skip
+    shown = {0: "", 1: ""}
+    for item in through(MaskerGuardrail(MASKER), *items):
+        shown[item.choices[0].index] += item.choices[0].delta.content or ""
+    assert shown == {0: f"a {MASKED} ok", 1: "b 4111 1111 x"}
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_raw_events_of_another_protocol_are_masked(as_text: bool) -> None:
+    def event(kind: str, **fields: Any) -> Any:
+        raw = f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n"
+        return raw if as_text else raw.encode()
+
+    def delta(**fields: Any) -> Any:
+        return event("content_block_delta", index=0, delta=fields)
+
+    def part(text: str) -> Any:
+        return delta(type="input_json_delta", partial_json=text)
+
+    out = through(
+        MaskerGuardrail(MASKER),
+        event("message_start", message={"id": "msg_1", "role": "assistant", "content": []}),
+        delta(type="text_delta", text="it is 4111 11"),
+        delta(type="text_delta", text="11 1111 1111 ok"),
+        event("content_block_stop", index=0),
+        part('{"card": 41111111'),
+        part("11111111}"),
+        event("content_block_stop", index=0),
+        event("message_stop"),
+    )
+    raw = "".join(item if as_text else item.decode() for item in out)
+    events = [json.loads(line[6:]) for line in raw.splitlines() if line.startswith("data: ")]
+    deltas = [found["delta"] for found in events if found["type"] == "content_block_delta"]
+    assert "".join(found.get("text", "") for found in deltas) == f"it is {MASKED} ok"
+    arguments = "".join(found.get("partial_json", "") for found in deltas)
+    assert json.loads(arguments) == {"card": "************1111"}
+    assert [found["type"] for found in events if "delta" not in found["type"]] == [
+        "message_start", "content_block_stop", "content_block_stop", "message_stop",
+    ]  # fmt: skip
+    assert raw.count("event: content_block_delta") == len(deltas)
+
+
+def test_the_request_and_what_the_proxy_keeps_of_it_are_masked() -> None:
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "前面是6222 0212"},
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "call_1", "type": "function",
+             "function": {"name": "f", "arguments": json.dumps({"card": CARD})}}]},
+        {"role": "user", "content": [{"type": "text", "text": "后面是3456 789"}]},
+        {"role": "user", "content": "最后0128，就这些"},
+    ]  # fmt: skip
+    data: dict[str, Any] = {
+        "model": "m", "messages": messages, "litellm_call_id": "1", "metadata": {"x": 1},
+        "proxy_server_request": {"url": "u", "body": {"model": "m", "messages": messages}},
+    }  # fmt: skip
+    guard = MaskerGuardrail(MASKER)
+    after = asyncio.run(guard.async_pre_call_hook(None, None, data, "acompletion"))
+    said = json.dumps([after["messages"], after["proxy_server_request"]], ensure_ascii=False)
+    assert "6222" not in said
+    assert CARD not in said
+    assert after["messages"][0]["content"] == "前面是**** ****"
+    assert after["messages"][1]["tool_calls"][0]["id"] == "call_1"
+    assert messages[0]["content"] == "前面是6222 0212"
+
+
+def test_tokens_live_as_long_as_the_call() -> None:
+    guard = MaskerGuardrail(MASKER, tokens=True)
+    data: dict[str, Any] = {
+        "messages": [{"role": "user", "content": f"use {CARD}, please"}],
+        "litellm_call_id": "1",
+    }
+    asyncio.run(guard.async_pre_call_hook(None, None, data, "acompletion"))
+    assert data["messages"] == [{"role": "user", "content": "use <CARD_1>, please"}]
+    items = [*map(chunk, ("used <CA", "RD", "_1", "> and 4000 0000 ", "0000 0002 ok"))]
+    shown = through(guard, *items, chunk(None, "stop"))
+    assert "".join(texts_of(shown)) == f"used {CARD} and **** **** **** 0002 ok"
+    assert guard._calls == {}
+    again = through(guard, chunk("used <CARD_1>!"), chunk(None, "stop"))
+    assert "".join(texts_of(again)) == "used <CARD_1>!"
+
+
+def test_masking_that_breaks_lets_nothing_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> Any:
+        raise ValueError
+
+    guard = MaskerGuardrail(MASKER)
+    monkeypatch.setattr("masker.middleware.documents.slots", broken)
+    data = {"messages": [{"role": "user", "content": SPACED}], "litellm_call_id": "1"}
+    with pytest.raises(ValueError, match=r"^$"):
+        asyncio.run(guard.async_pre_call_hook(None, None, data, "acompletion"))
+    with pytest.raises(ValueError, match=r"^$"):
+        through(guard, chunk(SPACED), chunk(None, "stop"))
+    answer = litellm.ModelResponse(
+        choices=[litellm.Choices(message=litellm.Message(content=SPACED))]
+    )
+    # LiteLLM goes on with the answer it has where this hook raises: so it is emptied.
+    shown = asyncio.run(
+        guard.async_post_call_success_deployment_hook({"litellm_call_id": "1"}, answer, None)
+    )
+    assert "1111" not in str(shown) + str(answer)
+
+
+# -- calls of the SDK, over HTTP -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served_model() -> Iterator[tuple[Model, str]]:
+    spoken = Model()
+    with served(spoken.app()) as address:
+        yield spoken, f"http://{address}/v1"
+
+
+def ask(
+    served_model: tuple[Model, str], guard: Any, content: str, *, stream: bool, **more: Any
+) -> Any:
+    """A call with this guardrail: the answer, or all chunks of it."""
+
+    async def call() -> Any:
+        acompletion = guard.acompletion if stream else litellm.acompletion
+        answer = await acompletion(
+            model="openai/m", api_base=served_model[1], api_key="none", stream=stream,
+            messages=[{"role": "user", "content": content}], **more,
+        )  # fmt: skip
+        return [item async for item in answer] if stream else answer
+
+    kept = litellm.callbacks
+    litellm.callbacks = [guard]
+    try:
+        return asyncio.run(call())
+    finally:
+        litellm.callbacks = kept
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("tokens", [False, True])
+def test_calls_are_masked_both_ways(
+    served_model: tuple[Model, str], stream: bool, tokens: bool
+) -> None:
+    spoken, _ = served_model
+    spoken.__init__()  # type: ignore[misc]
+    spoken.chunks = ["your card <CAR", "D_1> is 41", "11 1111 11", "11 1111, is it", " not?"]
+    guard = MaskerGuardrail(MASKER, tokens=tokens)
+    answer = ask(served_model, guard, f"is {CARD} mine? I think so.", stream=stream)
+    text = "".join(texts_of(answer)) if stream else answer.choices[0].message.content
+    assert text.startswith(f"your card {CARD} is " if tokens else "your card <CARD_")
+    assert text.endswith(f"> is {MASKED}, is it not?"[2 if tokens else 0 :])
+    seen = spoken.asked[-1]["messages"][0]["content"]
+    assert seen == (
+        "is <CARD_1> mine? I think so." if tokens else "is ************1111 mine? I think so."
+    )
+
+
+def test_a_stream_that_nothing_would_mask_is_refused(served_model: tuple[Model, str]) -> None:
+    async def call() -> Any:
+        return await litellm.acompletion(
+            model="openai/m", api_base=served_model[1], api_key="none", stream=True,
+            messages=[{"role": "user", "content": "hi"}],
+        )  # fmt: skip
+
+    litellm.callbacks = [MaskerGuardrail(MASKER)]
+    try:
+        with pytest.raises(Exception, match=r"use MaskerGuardrail\.acompletion"):
+            asyncio.run(call())
+    finally:
+        litellm.callbacks = []
+
+
+def test_what_ends_an_answer_comes_with_it(served_model: tuple[Model, str]) -> None:
+    spoken, _ = served_model
+    spoken.__init__()  # type: ignore[misc]
+    spoken.chunks = ["see page ", "41", "11"]
+    items = ask(served_model, MaskerGuardrail(MASKER), "hi", stream=True)
+    assert "".join(texts_of(items)) == "see page 4111"
+    spoken.arguments = ['{"card": 4111', "11111111", "1111}"]
+    items = ask(served_model, MaskerGuardrail(MASKER), "hi", stream=True)
+    calls = [item.choices[0].delta.tool_calls for item in items]
+    arguments = "".join(call[0].function.arguments or "" for call in calls if call)
+    assert json.loads(arguments) == {"card": "************1111"}
+
+
+def test_a_guardrail_that_is_off_runs_where_it_is_named(served_model: tuple[Model, str]) -> None:
+    spoken, _ = served_model
+    spoken.__init__()  # type: ignore[misc]
+    guard = MaskerGuardrail(MASKER, default_on=False)
+    ask(served_model, guard, f"is {SPACED} mine?", stream=False)
+    assert SPACED in spoken.seen
+    ask(served_model, guard, f"is {SPACED} mine?", stream=False, guardrails=["masker"])
+    assert SPACED not in spoken.seen
