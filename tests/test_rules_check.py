@@ -15,7 +15,7 @@ from masker.cli.app import app
 from masker.core.rules import CHANCE_KINDS, parse_pack
 from masker.masker import Masker
 from masker.packs import load_packs
-from masker.testing import check
+from masker.testing import check, explosion
 from masker.testing.check import Settings, check_packs, check_rule
 from masker.testing.everyday import KINDS
 from masker.testing.formats import FORMATS
@@ -302,3 +302,61 @@ def test_a_pack_of_fifty_rules_is_checked_within_its_budget(tmp_path: Path) -> N
         assert {"pattern", "examples", "counterexamples", "explosion", "holds"} <= set(rule.done)
         for name in set(CHECKS) - {"schema", "check-digit"}:
             assert name in rule.done or name in rule.skipped, (rule.rule, name)
+
+
+# --- what is said, and fails nothing ------------------------------------------------------
+
+
+def pack(tmp_path: Path, pattern: str, *, entity: str = "CODE", more: str = "") -> Path:
+    file = tmp_path / "pack.toml"
+    file.write_text(
+        'schema = 1\nname = "pack"\ndescription = "One rule"\n\n[[rules]]\nid = "code"\n'
+        f'entity = "{entity}"\npattern = \'{pattern}\'\nreferences = ["made up"]\n{more}',
+        encoding="utf-8",
+    )
+    return file
+
+
+def warnings(file: Path, check: str) -> list[str]:
+    result = check_packs([file], settings=Settings(budget=None, jobs=1, min_score=None))
+    assert result.exit_code == 0, [problem.message for problem in errors(result)]
+    return [each.message for each in result.all_problems if each.check == check]
+
+
+def test_borders_of_a_number_mean_nothing(tmp_path: Path) -> None:
+    claims = 'examples = ["88112233"]\ncounterexamples = ["8811223"]\n'
+    (said,) = warnings(pack(tmp_path, r"\b88[0-9]{6}\b", more=claims), "pattern")
+    assert "asks for what stands beside the number" in said
+
+
+def test_without_a_check_digit_several_lengths_are_greedy(tmp_path: Path) -> None:
+    claims = 'examples = ["88112233"]\ncounterexamples = ["8811223"]\n'
+    (said,) = warnings(pack(tmp_path, "88[0-9]{6,9}", more=claims), "neighbours")
+    assert "digits behind it are taken for more of it" in said
+    assert not warnings(pack(tmp_path, "88[0-9]{6}", more=claims), "neighbours")
+
+
+def test_numbers_that_a_bundled_rule_for_the_same_finds_are_named(tmp_path: Path) -> None:
+    claims = 'checksum = "luhn"\nexamples = ["5105105105105100"]\ncounterexamples = ["1"]\n'
+    file = pack(tmp_path, "5[1-5][0-9]{14}", entity="PAYMENT_CARD", more=claims)
+    (said,) = warnings(file, "examples")
+    assert "masker's own payment-card finds" in said
+    assert not warnings(pack(tmp_path, "5[1-5][0-9]{14}", more=claims), "examples")
+
+
+def test_a_fault_of_ours_does_not_keep_other_rules_from_being_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a check that breaks")
+
+    monkeypatch.setattr(explosion, "check_holds", broken)
+    result = check_packs([HERE.parent / "rules" / "us.toml"], settings=QUICK)
+    assert [rule.rule for rule in result.rules] == ["us-ssn", "us-itin"]
+    assert all("masker's fault: RuntimeError" in error.message for error in errors(result))
+
+
+def test_a_key_can_be_anything(tmp_path: Path) -> None:
+    file = pack(tmp_path, "88[0-9]{6}", more='"a(b[" = 1\n')
+    (error,) = errors(check_packs([file], settings=QUICK))
+    assert error.check == "schema"

@@ -129,6 +129,7 @@ def check_rule(
 
     claims.check_pattern(subject)
     claims.check_examples(subject)
+    claims.check_relatives(subject)
     claims.check_counterexamples(subject)
     explosion.check_explosion(subject)
     if any(
@@ -265,9 +266,16 @@ def _weight(subject: Subject) -> float:
 
 def _check_one(work: tuple[Rule, str, str, str, Settings, float | None]) -> RuleResult:
     rule, pack, source, text, settings, seconds = work
-    return check_rule(
-        rule, pack=pack, source=source, text=text, settings=settings, seconds=seconds
-    )  # fmt: skip
+    try:
+        return check_rule(
+            rule, pack=pack, source=source, text=text, settings=settings, seconds=seconds
+        )  # fmt: skip
+    except Exception as error:  # noqa: BLE001 - the other rules are checked all the same
+        failed = RuleResult(rule.id, pack, source)
+        message = f"the check itself failed, which is masker's fault: {type(error).__name__}"
+        line = line_of(text, rule.id, None)
+        failed.problems.append(Problem("schema", source, rule.id, message, line=line))
+        return failed
 
 
 def _add_overlap(result: Result, subjects: Sequence[Subject], chosen: Sequence[Subject]) -> None:

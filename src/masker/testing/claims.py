@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from masker.core.checks import CHECKS
 from masker.core.rules import Rule
+from masker.packs import bundled_packs
 from masker.testing import tree
 from masker.testing.explain import why_not
-from masker.testing.results import texts_of
+from masker.testing.results import Severity, texts_of
 from masker.testing.sampling import Maker, findings, found_values, numbers_of
 from masker.testing.saying import proves_itself
 from masker.testing.subject import Subject
@@ -38,6 +39,16 @@ def check_pattern(subject: Subject) -> None:
                 advice="write the number as it would be without separators, once",
             )
             return
+        if isinstance(node, tree.Anchor | tree.Look):
+            part = rule.pattern[node.start : node.end]
+            subject.tell(
+                "pattern",
+                f"{part!r} asks for what stands beside the number, and a number is seen without it",
+                key="pattern",
+                advice="leave it out: where a number begins and ends is the engine's work",
+                severity=Severity.WARNING,
+            )
+            break
     subject.result.done["pattern"] = "digits and capital letters only"
 
 
@@ -66,6 +77,28 @@ def check_examples(subject: Subject) -> None:
             )
             break
     subject.result.done["examples"] = f"{len(rule.examples)} examples"
+
+
+def check_relatives(subject: Subject) -> None:
+    """A rule for what a bundled rule finds too: which of its numbers are missed."""
+    rule = subject.rule
+    for other in (each for pack in bundled_packs() for each in pack.rules):
+        if other.entity != rule.entity or other == rule or rule.view == "text":
+            continue
+        known = [example for example in other.examples if isinstance(example, str)]
+        missed = [example for example in known if not findings(subject.rules, example)]
+        if missed:
+            subject.tell(
+                "examples",
+                f"{len(missed)} of {len(known)} numbers that masker's own {other.id} finds are not "
+                f"found by this rule; the shortest: {why_not(rule, (min(missed, key=len),))}",
+                key="pattern",
+                case=min(missed, key=len),
+                paste="examples",
+                advice=f"a range may be missing; if not, call the entity something else than "
+                f"{other.entity}",
+                severity=Severity.WARNING,
+            )
 
 
 def check_counterexamples(subject: Subject) -> None:

@@ -8,6 +8,7 @@ thanks behind the value too.
 from __future__ import annotations
 
 from masker.core.messages import Finding
+from masker.testing.results import Severity
 from masker.testing.sampling import findings, numbers_of
 from masker.testing.saying import introductions, quiet
 from masker.testing.subject import Subject
@@ -16,6 +17,7 @@ _TRIED = 24
 _SPACED = ("ok {} ok", "看 {} 看")
 _BESIDE = "好{}好"
 _BEHIND = (" thanks a lot", "，谢谢啦", "。谢谢啦")
+_LONGEST_TAIL = 4
 _BEHIND_NUMBER = ("，有效期12/27", " 谢谢3天后见", "。500元")
 
 
@@ -98,4 +100,30 @@ def _check_number(subject: Subject) -> None:
                     paste="examples",
                 )
                 return
+    if rule.checksum is None and not rule.context_required:
+        _check_greed(subject, lead, made)
     subject.result.done["neighbours"] = f"{len(made[::step])} numbers"
+
+
+def _check_greed(subject: Subject, lead: str, made: tuple[str, ...]) -> None:
+    """Without a check digit, nothing says where a number of several lengths ends."""
+    for number in made:
+        for size in range(len(number) - 1, len(number) - _LONGEST_TAIL, -1):
+            head, tail = number[:size], number[size:]
+            if not subject.maker.accepts(head):
+                continue
+            text = f"{lead}{head} {tail}"
+            if (
+                subject.masker.mask(text).findings[:1]
+                and subject.masker.mask(text).text[len(lead) : len(lead) + size]
+                != subject.masker.mask(lead + head).text[len(lead) :]
+            ):
+                subject.tell(
+                    "neighbours",
+                    f"{head} is a whole number, and digits behind it are taken for more of it",
+                    key="pattern",
+                    case=text,
+                    advice="without a check digit, one length is safer than several",
+                    severity=Severity.WARNING,
+                )
+                return

@@ -150,14 +150,18 @@ def line_of(text: str, rule: str | None, key: str | None) -> int:
     start, end = 0, len(lines)
     if rule is not None:
         ids = [
-            n for n, line in enumerate(lines) if re.match(rf"\s*id\s*=\s*[\"']{rule}[\"']", line)
+            n
+            for n, line in enumerate(lines)
+            if re.match(rf"\s*id\s*=\s*[\"']{re.escape(rule)}[\"']", line)
         ]
         if not ids:
             return 1
         heads = [n for n, line in enumerate(lines) if line.strip() == "[[rules]]"]
         start = max([n for n in heads if n <= ids[0]], default=0)
         end = min([n for n in heads if n > ids[0]], default=len(lines))
-    keyed = [n for n in range(start, end) if key and re.match(rf"\s*{key}\s*=", lines[n])]
+    keyed = [
+        n for n in range(start, end) if key and re.match(rf"\s*{re.escape(key)}\s*=", lines[n])
+    ]
     if keyed:
         return keyed[0] + 1
     return ids[0] + 1 if rule is not None else 1
