@@ -123,13 +123,18 @@ def measured(source: Path, out: Path, jobs: int, rules: tuple[str, ...]) -> dict
     cpu = time.process_time()
     scan_archive([str(source)], Options(out=out, jobs=jobs, rules=rules), Silent())
     wall = time.perf_counter() - began
-    mine = resource.getrusage(resource.RUSAGE_SELF)
     theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "cpu": time.process_time() - cpu + theirs.ru_utime + theirs.ru_stime,
         "wall": wall,
-        "peak_mb": max(mine.ru_maxrss, theirs.ru_maxrss) / 1024,
+        "peak_mb": max(_own_peak(), theirs.ru_maxrss) / 1024,
     }
+
+
+def _own_peak() -> int:
+    """Kilobytes; not `ru_maxrss`, which knows the process that started this one, too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def scan(source: Path, folder: Path, *, jobs: int, rules: tuple[str, ...] = ()) -> dict[str, float]:
@@ -168,34 +173,44 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        plain, columns = write_archive(folder, arguments.megabytes)
-        tell("floor, JSONL", plain, timed(lambda: floor_lines(plain, folder / "floor")))
-        for jobs in (1, 2):
-            tell(f"masker, JSONL, {jobs} jobs", plain, scan(plain, folder, jobs=jobs, rules=RULES))
-        tell("masker, JSONL, all rules, 1 jobs", plain, scan(plain, folder, jobs=1))
-        tell("floor, Parquet", plain, timed(lambda: floor_parquet(columns, folder / "floor")))
-        for jobs in (1, 2):
-            taken = scan(columns, folder, jobs=jobs, rules=RULES)
-            tell(f"masker, Parquet, {jobs} jobs", plain, taken)
-        sample = folder / "sample.jsonl"
-        with plain.open("rb") as source, sample.open("wb") as out:
-            out.writelines(line for _, line in zip(range(arguments.sample), source, strict=False))
-        tell("masker, the sample", sample, scan(sample, folder, jobs=1, rules=RULES))
-        for peer_name, title in PEERS.items():
-            python = HERE / ".venv" / "peers" / "bin" / "python"
-            python = Path(os.environ.get("PEERS_PYTHON", python))
-            command = [str(python), str(Path(__file__)), "--peer", peer_name, str(sample),
-                       str(folder / "peer")]  # fmt: skip
-            if not python.exists():
-                print(f"{title}: not installed (benchmarks/setup.sh peers)")
-                continue
-            done = subprocess.run(command, capture_output=True, check=True)
-            tell(f"{title}, the sample", sample, json.loads(done.stdout.splitlines()[-1]))
+        if arguments.megabytes:
+            speeds(arguments, folder, tell)
         for size in arguments.memory:
             one, other = write_archive(folder, size)
             other.unlink()
             tell(f"masker, JSONL, {size:g} MB", one, scan(one, folder, jobs=1, rules=RULES))
     return results
+
+
+def speeds(
+    arguments: argparse.Namespace,
+    folder: Path,
+    tell: Callable[[str, Path, dict[str, float]], None],
+) -> None:
+    """Floor, masker and peers."""
+    plain, columns = write_archive(folder, arguments.megabytes)
+    tell("floor, JSONL", plain, timed(lambda: floor_lines(plain, folder / "floor")))
+    for jobs in (1, 2):
+        tell(f"masker, JSONL, {jobs} jobs", plain, scan(plain, folder, jobs=jobs, rules=RULES))
+    tell("masker, JSONL, all rules, 1 jobs", plain, scan(plain, folder, jobs=1))
+    tell("floor, Parquet", plain, timed(lambda: floor_parquet(columns, folder / "floor")))
+    for jobs in (1, 2):
+        taken = scan(columns, folder, jobs=jobs, rules=RULES)
+        tell(f"masker, Parquet, {jobs} jobs", plain, taken)
+    sample = folder / "sample.jsonl"
+    with plain.open("rb") as source, sample.open("wb") as out:
+        out.writelines(line for _, line in zip(range(arguments.sample), source, strict=False))
+    tell("masker, the sample", sample, scan(sample, folder, jobs=1, rules=RULES))
+    for peer_name, title in PEERS.items():
+        python = HERE / ".venv" / "peers" / "bin" / "python"
+        python = Path(os.environ.get("PEERS_PYTHON", python))
+        command = [str(python), str(Path(__file__)), "--peer", peer_name, str(sample),
+                   str(folder / "peer")]  # fmt: skip
+        if not python.exists():
+            print(f"{title}: not installed (benchmarks/setup.sh peers)")
+            continue
+        done = subprocess.run(command, capture_output=True, check=True)
+        tell(f"{title}, the sample", sample, json.loads(done.stdout.splitlines()[-1]))
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from masker.vault.keyfile import make_key_file
 from test_archive_formats import Quiet
 
 CARD = "4111111111111111"
+scanning = sys.modules["masker.archive.scan"]
 KILLS = int(os.environ.get("MASKER_KILLS", "6"))
 MASKER = [sys.executable, "-m", "masker"]
 
@@ -192,6 +193,71 @@ def test_partitions_that_do_not_fit_into_memory_give_the_same(
     assert (tmp_path / "out/in.jsonl").read_bytes() == jsonl(masked(messages))
 
 
+def test_ranges_of_a_large_file_give_what_the_whole_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [one for n in range(30) for one in cut_card(f"c{n}")]
+    random.Random(4).shuffle(messages)
+    source = put(tmp_path / "in.jsonl", messages)
+    whole = source.read_bytes()
+    broken = whole.index(b"\n", len(whole) // 2) + 1
+    source.write_bytes(whole[:broken] + b"broken\n" + whole[broken:])
+    monkeypatch.setattr(scanning, "RANGE_BYTES", 333)
+    summary, notes = run(source, tmp_path / "out")
+    expected = jsonl(masked(messages))
+    assert (tmp_path / "out/in.jsonl").read_bytes().replace(b"******\n", b"") == expected
+    assert summary.unreadable == 1
+    line = whole[:broken].count(b"\n") + 1
+    assert any(note.endswith(f": line {line}: is not JSON") for note in notes)
+
+
+def test_titles_are_texts_and_masker_s_own_subjects_are_not(tmp_path: Path) -> None:
+    (tmp_path / "mail.csv").write_text(f"id,subject,text,date\n1,card {CARD},hello,2024-05-06\n")
+    (tmp_path / "own.jsonl").write_text(
+        json.dumps({"text": "hi", "conversation_id": "c", "subject": CARD}) + "\n"
+    )
+    run([str(tmp_path / "mail.csv"), str(tmp_path / "own.jsonl")], tmp_path / "out")
+    assert "card ************1111,hello" in (tmp_path / "out/mail.csv").read_text()
+    assert (tmp_path / "out/own.jsonl").read_bytes() == (tmp_path / "own.jsonl").read_bytes()
+
+
+def test_rows_of_another_width_show_nothing_that_should_be_masked(tmp_path: Path) -> None:
+    rows = f"sender,text,note\nAnn,card {CARD}\nAnn,one,two,{CARD}\nAnn,{CARD},x\n"
+    (tmp_path / "in.csv").write_text(rows)
+    summary, _ = run(tmp_path / "in.csv", tmp_path / "out")
+    assert summary.unreadable == 1
+    assert (tmp_path / "out/in.csv").read_text() == (
+        "sender,text,note\nAnn,card ************1111\n***,***,***,****************\n"
+        "Ann,************1111,x\n"
+    )
+
+
+def test_file_names_may_be_any_bytes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jsonl")
+    put(tmp_path / "in" / name, said("my card is 4111 1111", "1111 1111"))
+    (tmp_path / "in" / "plain.jsonl").write_text(json.dumps({"text": CARD}) + "\n")
+    for path in [tmp_path / f"r.{kind}" for kind in report.KINDS]:
+
+        def write(summary: Summary, path: Path = path) -> None:
+            report.write(path, summary, report.tally(summary))
+
+        options = Options(out=tmp_path / "out", jobs=1)
+        summary = scan([str(tmp_path / "in")], options, Quiet(), report=write)
+        assert (summary.numbers, summary.failed) == (2, 0)
+        assert "caf" in path.read_text() or path.suffix == ".html"
+    assert b"4111" not in (tmp_path / "out" / name).read_bytes()
+
+
+def test_in_place_a_file_with_lines_that_cannot_be_read_stays_as_it_is(tmp_path: Path) -> None:
+    source = put(tmp_path / "in/a.jsonl", cut_card())
+    source.write_bytes(source.read_bytes() + b"{broken\n")
+    before = source.read_bytes()
+    summary, notes = run(tmp_path / "in", None, in_place=True)
+    assert source.read_bytes() == before
+    assert (summary.failed, summary.unreadable) == (1, 1)
+    assert "stays as it is" in notes[-1]
+
+
 def test_one_process_and_two_give_the_same(tmp_path: Path) -> None:
     rng = random.Random(5)
     messages = [
@@ -277,7 +343,13 @@ def test_a_file_that_changes_while_it_is_scanned_is_not_written(tmp_path: Path) 
     summary = scan([str(source)], Options(out=tmp_path / "out"), heard)
     assert summary.failed == 1
     assert "was changed" in heard.notes[-1]
-    assert not (tmp_path / "out/in.jsonl").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scan_that_cannot_begin_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="does not exist"):
+        run(tmp_path / "nowhere", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_output_disk_that_fills_up_leaves_nothing_half_written(tmp_path: Path) -> None:

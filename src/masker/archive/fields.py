@@ -11,6 +11,8 @@ from functools import lru_cache
 
 from masker.archive.records import ArchiveError
 
+# Where these stand beside "text", a row is a message as masker itself writes one.
+_OWN = {"conversation_id", "message_id", "sender"}
 ROLES = ("text", "conversation", "sender", "id", "time", "channel", "subject")
 
 GUESSES: dict[str, tuple[str, ...]] = {
@@ -36,6 +38,11 @@ GUESSES: dict[str, tuple[str, ...]] = {
         "聊天内容",
         "文本",
         "正文",
+        "description",
+        "summary",
+        "title",
+        "rawsubject",
+        "subject",
     ),
     "conversation": (
         "conversationid",
@@ -113,7 +120,7 @@ GUESSES: dict[str, tuple[str, ...]] = {
         "时间戳",
     ),
     "channel": ("channel", "source", "platform", "via", "渠道"),
-    # Only where the others are named as masker names them: elsewhere it is the title of a mail.
+    # Only where the others are named as masker names them: elsewhere it is a title, and text.
     "subject": ("subject", "unionid", "subjectid"),
 }
 
@@ -172,13 +179,15 @@ class Fields:
 
     def _knows_subject(self, chosen: Mapping[str, str]) -> bool:
         return "subject" in self.told or (
-            normal(chosen.get("text", "")) == "text" and normal(chosen["subject"]) != ""
+            chosen.get("text") == "text" and not _OWN.isdisjoint(chosen.values())
         )
 
     def texts(self, names: Iterable[str]) -> list[str]:
         """All names of text fields, the best first."""
+        there = list(names)
         order = self._order["text"]
-        found = [name for name in names if normal(name) in order]
+        subject = self.chosen(there).get("subject")
+        found = [name for name in there if normal(name) in order and name != subject]
         return sorted(found, key=lambda name: order[normal(name)])
 
 

@@ -10,6 +10,7 @@ rename still happened.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import time
@@ -49,6 +50,7 @@ class Journal:
         self.attempt = os.urandom(5).hex()
         self._lock: BinaryIO | None = None
         self._done: BinaryIO | None = None
+        self._made = False
 
     @property
     def work(self) -> Path:
@@ -66,6 +68,7 @@ class Journal:
         return self.folder / "findings"
 
     def __enter__(self) -> Self:
+        self._made = not self.folder.parent.exists()
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = (self.folder / "lock").open("ab")
         until = time.monotonic() + _WAIT_SECONDS
@@ -88,6 +91,11 @@ class Journal:
         if self._done is not None:
             self._done.close()
         shutil.rmtree(self.work, ignore_errors=True)
+        if not (self.folder / "plan").exists():
+            # Nothing here is of use to a later attempt.
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self._made and not any(self.folder.parent.iterdir()):
+                self.folder.parent.rmdir()
         if self._lock is not None:
             self._lock.close()
 
@@ -95,10 +103,11 @@ class Journal:
         """What an earlier attempt made durable."""
         try:
             data = (self.folder / "plan").read_bytes()
-            plan = msgspec.msgpack.decode(data, type=Plan)
+            # The standard library's JSON holds file names that are no UTF-8; msgspec's does not.
+            plan = msgspec.convert(json.loads(data), Plan, strict=False)
         except FileNotFoundError:
             return None
-        except msgspec.DecodeError:
+        except ValueError:
             raise ArchiveError(f"{self.folder} is not of this version of masker") from None
         return plan if plan.version == _VERSION else None
 
@@ -109,7 +118,7 @@ class Journal:
                 os.fsync(file.fileno())
             made.replace(name)
         with written_atomically(self.folder / "plan") as sink:
-            sink.write(msgspec.msgpack.encode(plan))
+            sink.write(json.dumps(msgspec.to_builtins(plan, str_keys=True)).encode())
 
     def done(self, files: list[File]) -> dict[int, int]:
         """The files written so far, with the texts that were blanked in each."""

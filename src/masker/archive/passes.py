@@ -165,8 +165,11 @@ def mask(partition: int, store: Callable[[list[MaskedMessage]], None] | None = N
 
 def write(
     task: tuple[int, dict[int, tuple[int, int]]],
-) -> tuple[Path | None, int, str | None]:
-    """The third pass over one file: where it was written, what was blanked, what went wrong."""
+) -> tuple[Path | None, int, str | None, bool]:
+    """The third pass over one file.
+
+    Where it was written, what was blanked, what went wrong, and whether that may go well later.
+    """
     number, sections = task
     setup = _ready().setup
 
@@ -176,8 +179,8 @@ def write(
     try:
         part, blanked = prepare(setup.files[number], edits, setup.attempt)
     except (OSError, EOFError, ArchiveError) as error:
-        return None, 0, _reason(error)
-    return part, blanked, None
+        return None, 0, _reason(error), isinstance(error, OSError)
+    return part, blanked, None, False
 
 
 def edits_in(path: Path, section: tuple[int, int]) -> Iterator[Edit]:

@@ -139,6 +139,7 @@ class _Scan:
         self._store = store
         self._failed: set[int] = set()
         self._complaints: list[str] = []
+        self._again = False
 
     def run(self, paths: list[str], stdin: BinaryIO | None) -> Summary:
         """All passes, or those that are left."""
@@ -172,8 +173,8 @@ class _Scan:
             workers.close()
         if self._report is not None:
             self._report(summary)
-        # Files that could not be written stay to be written: the disk may have room again.
-        if not summary.failed or self._failed == set(plan.failed):
+        # What could not be written for want of room is left to be written later.
+        if not self._again:
             journal.forget()
         summary.findings = None
         return summary
@@ -278,7 +279,7 @@ class _Scan:
         if links is None or links:
             passes.relink(setup, None if links is None else roots_of(links))
         edits, findings = [*self._journal.work.glob("run-*")], []
-        self._tell.phase("masking", setup.partitions)
+        self._tell.phase("masking", total)
         runner: Iterable[tuple[int, passes.MaskAnswer]]
         if self._store is None:
             runner = workers.run(passes.mask, range(setup.partitions))
@@ -292,7 +293,7 @@ class _Scan:
             edits += masked.edits
             findings += masked.findings
             plan.failures += masked.failures
-            self._tell.advance(count)
+            self._tell.advance(total * count // setup.partitions)
         plan.sections = self._together(edits, self._journal.work / "edits")
         self._together(findings, self._journal.work / "findings")
         plan.failed = sorted(self._failed)
@@ -320,6 +321,9 @@ class _Scan:
             self._complain(f"{source.name}: {more} more cannot be read")
         if extracted.failed is not None:
             self._fail(files[source.file], extracted.failed)
+        elif extracted.unreadable and self._options.in_place and source.file not in self._failed:
+            # Blanked in a copy; in place it would be lost.
+            self._fail(files[source.file], "has lines that cannot be read, and stays as it is")
         if links is None or extracted.links is None:
             return None
         links |= extracted.links
@@ -398,10 +402,11 @@ class _Scan:
                  for file in plan.files}  # fmt: skip
         self._tell.phase("writing", sum(sizes[number] for number, _ in left))
         count = 0
-        for (number, _), (part, blanked, wrong) in workers.run(passes.write, left):
+        for (number, _), (part, blanked, wrong, again) in workers.run(passes.write, left):
             file = plan.files[number]
             if wrong is not None or part is None:
                 self._fail(file, wrong or "cannot be written")
+                self._again |= again
                 summary.failed += 1
             else:
                 if blanked:

@@ -188,11 +188,17 @@ def files_of(
             told[by_inode[inode]] |= one.told
             continue
         by_inode[inode] = len(files)
-        files.append(File(len(files), str(real), str(one.path), [str(target)], identity))
+        name = _printable(str(one.path))
+        files.append(File(len(files), str(real), name, [str(target)], identity))
         told.append(one.told)
     if out is None:
         _require_all_names(files)
     return files, told
+
+
+def _printable(name: str) -> str:
+    """A name as it is told: file names may be any bytes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _require_all_names(files: list[File]) -> None:
@@ -250,7 +256,7 @@ class Inspector:
     ) -> list[str]:
         with layers.opened(path, member) as raw:
             wrapped, head = layers.recognised(raw, self._encoding)
-        name = file.name if member is None else f"{file.name}!{member}"
+        name = file.name if member is None else f"{file.name}!{_printable(member)}"
         inner = Path(member or file.name)
         if wrapped.compression:
             inner = inner.with_suffix("")
@@ -259,7 +265,9 @@ class Inspector:
         if wrapped.encoding == "binary" and head[:4] != layers.PARQUET:
             return self._untouched(told)
         form = FORMATS[self._form] if self._form else recognised(head, inner)
-        folder = f"{file.name}!{inner.parent}" if member else str(Path(file.path).parent)
+        folder = _printable(
+            f"{file.name}!{inner.parent}" if member else str(Path(file.path).parent)
+        )
         context = Context(name, folder, self._fields)
         if isinstance(form, Parquet):
             if wrapped.compression or member:

@@ -134,7 +134,9 @@ def _decoder_for(fields: Fields, chosen: dict[str, str]) -> msgspec.json.Decoder
 def _other_texts(fields: Fields) -> tuple[str, ...]:
     if "text" in fields.told:
         return ()
-    return ("text", "body", "content", "message", "msg")
+    return (
+        "text", "body", "content", "message", "msg", "description", "summary", "title", "subject",
+    )  # fmt: skip
 
 
 def _rows(

@@ -160,7 +160,7 @@ class Scanner:
                 text = text_of(region, "json-texts")
                 parent.texts.append((frame.path, frame.start, end, "json-texts", text))
                 return
-        texts = frame.waiting + frame.texts
+        texts = frame.waiting + self._own_texts(frame)
         if not frame.is_object:
             if parent is not None:
                 parent.waiting += texts
@@ -180,6 +180,13 @@ class Scanner:
             # So many texts without a speaker are no one message: whose they are is not waited for.
             waiting, parent.waiting = parent.waiting, []
             yield from self._records(waiting, list(reversed(stack)), conversation)
+
+    def _own_texts(self, frame: _Frame) -> list[tuple[str, int, int, str, str]]:
+        """The texts of an object; what tells who its sender is, is none."""
+        if not frame.is_object or not any(text[0].endswith("ubject") for text in frame.texts):
+            return frame.texts
+        subject = self._context.fields.chosen(frame.fields).get("subject")
+        return [text for text in frame.texts if text[0] != f"{frame.path}.{subject}"]
 
     def _is_message(self, frame: _Frame) -> bool:
         roles = {role for name in frame.fields for role, _ in self._context.fields.roles(name)}

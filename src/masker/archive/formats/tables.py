@@ -71,7 +71,7 @@ class Table(Format):
                 spans = field_spans(raw, ord(delimiter), quoted=quoted)
             except ValueError:
                 spans = []
-            if len(row) != width or len(spans) != width:
+            if len(row) > width or len(spans) != len(row) or max(texts) >= len(row):
                 reason = f"has {len(row)} fields, the header {width}"
                 yield Unreadable(begin, lines.offset, line, reason)
                 continue
@@ -96,7 +96,8 @@ def _record(
     spelling: str,
 ) -> Record:
     def given(role: str) -> str | None:
-        return row[columns[role]] or None if role in columns else None
+        column_of = columns.get(role, len(row))
+        return row[column_of] or None if column_of < len(row) else None
 
     sender, identity = given("sender") or "user", given("id")
     if place:
