@@ -87,3 +87,10 @@ def test_the_command_explains_with_packs_of_ones_own(tmp_path: Path) -> None:
     about = run(app, ["rules", "explain", "us-ssn"])
     assert "[0-8][0-9]{8}" in about.stdout
     assert run(app, ["rules", "explain", "no-such-rule", "x"]).exit_code == 2
+
+
+def test_a_pattern_that_gives_no_answer_is_told() -> None:
+    rule = RULES["email"].model_copy(update={"pattern": "(?:a|aa)+@b", "keywords": ("@",)})
+    told = explain(rule, ["a" * 60 + "@"])
+    assert told.masked
+    assert "gave no answer" in told.steps[1].lines[0]

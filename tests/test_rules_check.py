@@ -360,3 +360,19 @@ def test_a_key_can_be_anything(tmp_path: Path) -> None:
     file = pack(tmp_path, "88[0-9]{6}", more='"a(b[" = 1\n')
     (error,) = errors(check_packs([file], settings=QUICK))
     assert error.check == "schema"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "[0-9]{100000}",
+        "(?:[0-9]{1000}){1000}",
+        "(?:(?:(?:[0-9]{9}){9}){9}){9}",
+        r"\p{Nd}{12}",
+        "(?:[0-9]|X)+",
+    ],
+)
+def test_a_pattern_of_any_size_is_answered(tmp_path: Path, pattern: str) -> None:
+    claims = 'examples = ["881122334455"]\ncounterexamples = ["8811223"]\n'
+    result = check_packs([pack(tmp_path, pattern, more=claims)], settings=QUICK)
+    assert not [each for each in errors(result) if "masker's fault" in each.message]

@@ -26,7 +26,7 @@ from masker.testing.generated import SCENES, check_promises
 from masker.testing.mutation import check_mutation
 from masker.testing.neighbours import check_neighbours
 from masker.testing.overlap import check_overlap
-from masker.testing.results import Problem, Result, RuleResult, line_of
+from masker.testing.results import CHECKS, Problem, Result, RuleResult, line_of
 from masker.testing.subject import Deadline, Subject
 
 BUDGET = 45.0
@@ -127,18 +127,19 @@ def check_rule(
             return Deadline(None)
         return Deadline(started + seconds * share)
 
-    claims.check_pattern(subject)
-    claims.check_examples(subject)
-    claims.check_relatives(subject)
-    claims.check_counterexamples(subject)
     explosion.check_explosion(subject)
     if any(
         problem.check == "explosion" for problem in subject.result.problems if subject.result.failed
     ):
         # Nothing else can be asked of a pattern that does not answer.
-        for check in ("check-digit", "promises", "cuts", "neighbours", "chance", "mutation"):
-            subject.result.skipped[check] = "the pattern explodes"
+        for check in CHECKS:
+            if check not in subject.result.done:
+                subject.result.skipped[check] = "the pattern explodes"
         return subject.result
+    claims.check_pattern(subject)
+    claims.check_examples(subject)
+    claims.check_relatives(subject)
+    claims.check_counterexamples(subject)
     explosion.check_holds(subject)
     claims.check_digit(subject)
 

@@ -16,7 +16,7 @@ from masker.core.checks import CHECKS
 from masker.core.compact import Piece
 from masker.core.messages import Message
 from masker.core.rules import Rule, compile_pattern
-from masker.core.ruleset import Pattern, RuleSet, lower
+from masker.core.ruleset import PATTERN_TIMEOUT, Pattern, RuleSet, lower
 from masker.core.texts import NARROW
 from masker.masker import Masker
 from masker.testing import tree
@@ -106,7 +106,12 @@ def _explain_text(told: Explanation) -> None:
         f"found: {', '.join(keywords)}" if keywords
         else f"none of {', '.join(rule.keywords)} is in the text: the pattern is not tried",
     )  # fmt: skip
-    match = compile_pattern(rule.pattern, "text").search(lowered, timeout=1) if keywords else None
+    pattern = compile_pattern(rule.pattern, "text")
+    try:
+        match = pattern.search(lowered, timeout=PATTERN_TIMEOUT) if keywords else None
+    except TimeoutError:
+        told.add("pattern", f"gave no answer within {PATTERN_TIMEOUT} s: all of the text is masked")
+        return
     if match is None:
         told.add("pattern", "found nowhere in the text" if keywords else "not tried")
         told.reason = "the pattern is found nowhere in it" if keywords else "it has no keyword"

@@ -34,6 +34,8 @@ _TRIES = 40
 _HALF = 0.5
 # After so many numbers it is known which characters are the check's.
 _LEARNED = 12
+_MOST_REPEATS = 256
+_PATIENCE = 1.0
 POOL = 96
 _MOULDED = 3
 
@@ -86,8 +88,8 @@ class Walk:
         return self.groups.get(node.name, "") if isinstance(node, tree.Back) else ""
 
     def repeat(self, node: tree.Repeat, count: int) -> str:
-        """Its body so many times."""
-        return "".join([self.write(node.body) for _ in range(count)])
+        """Its body so many times, and no more often than any number needs."""
+        return "".join([self.write(node.body) for _ in range(min(count, _MOST_REPEATS))])
 
     def count(self, node: tree.Repeat) -> int:
         """How often it comes: its limits as often as anything between them."""
@@ -156,11 +158,15 @@ class Maker:
 
     def accepts(self, text: str) -> bool:
         """Whether the pattern takes this: all of a number, or something in a text."""
-        if self.rule.view == "text":
-            lowered = text.lower()
-            found = self.pattern.search(lowered, timeout=1)
-            return found is not None and any(word in lowered for word in self.rule.keywords)
-        return self.pattern.fullmatch(text, timeout=1) is not None
+        try:
+            if self.rule.view == "text":
+                lowered = text.lower()
+                found = self.pattern.search(lowered, timeout=_PATIENCE)
+                return found is not None and any(word in lowered for word in self.rule.keywords)
+            return self.pattern.fullmatch(text, timeout=_PATIENCE) is not None
+        except TimeoutError:
+            # That a pattern explodes is another check's to say.
+            return False
 
     def is_number(self, text: str) -> bool:
         """Whether the pattern takes it and its check digit holds."""
