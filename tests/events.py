@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 RULES = ["payment-card", "cn-resident-id"]
 
-SCENES = st.one_of(
+ONE_CONVERSATION = st.one_of(
     my.conversations(most=6),
     my.conversations(label=True, most=5),
     my.conversations(chat=True, smallest=3),
     my.conversations(chat=True, asked=True, most=8),
     my.conversations(resend=True, most=6),
     my.conversations(parties=2, most=6),
+)
+SCENES = st.one_of(
+    ONE_CONVERSATION,
     my.conversations(subject=True, most=6),
     my.conversations(parties=2, subject=True, most=6),
 )

@@ -33,7 +33,7 @@ class RedisServer:
         self.folder = folder
         self.socket = folder / "redis.sock"
         self.url = f"unix://{self.socket}"
-        self._durable = durable
+        self.durable = durable
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -42,7 +42,7 @@ class RedisServer:
             "unixsocket": str(self.socket),
             "dir": str(self.folder),
             "save": "",
-            "appendonly": "yes" if self._durable else "no",
+            "appendonly": "yes" if self.durable else "no",
             "appendfsync": "always",
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]

@@ -163,6 +163,7 @@ def test_a_state_that_cannot_be_trusted_masks_what_follows(
     out += [masked for masked in worker.close() if masked.conversation_id == "c1"]
     assert finals(out) == {"m1": MASKED, "m2": "**** **", "m3": "hello"}
     assert not any(char.isdigit() for masked in out for char in masked.text)
+    assert worker.failures >= 1
 
 
 @deliveries

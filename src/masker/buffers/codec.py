@@ -26,7 +26,8 @@ from masker.errors import BuffersError, MessageError
 
 FORMAT = 1
 _HOME = ("masker.core.", "masker.buffers.part")
-(_TUPLE, _LIST, _DICT, _FROZENSET, _SET, _DEQUE, _INT, _TIME, _RULE, _NEW, _SAME, _ENUM) = range(12)
+(_TUPLE, _LIST, _DICT, _FROZENSET, _SET, _DEQUE, _INT, _TIME, _RULE, _NEW, _SAME, _ENUM,
+ _HALVES) = range(13)  # fmt: skip
 _SEQUENCES: dict[type, int] = {
     tuple: _TUPLE, list: _LIST, frozenset: _FROZENSET, set: _SET, deque: _DEQUE,
 }  # fmt: skip
@@ -49,7 +50,11 @@ class Codec:
         """
         writer = _Writer()
         body = writer.write(value)
-        return msgspec.msgpack.encode([writer.table, body])
+        try:
+            return msgspec.msgpack.encode([writer.table, body])
+        except UnicodeEncodeError:
+            # Half of a character beyond the basic plane: JSON can hold it, UTF-8 cannot.
+            return msgspec.msgpack.encode([writer.table, _as_bytes(body)])
 
     def decode(self, data: bytes) -> Any:
         """What was encoded.
@@ -174,6 +179,8 @@ class _Reader:
             return self._kinds[value[1]](self.read(value[2]))
         if tag == _INT:
             return int(value[1], 16)
+        if tag == _HALVES:
+            return value[1].decode("utf-8", "surrogatepass")
         raise BuffersError("a state has something in it that is not known")
 
     def _read_object(self, value: list[Any]) -> Any:
@@ -191,6 +198,13 @@ class _Reader:
                 object.__setattr__(made, name, part)
         self._known[place] = made
         return made
+
+
+def _as_bytes(written: Any) -> Any:
+    """The same with every text that is not plain ASCII as bytes."""
+    if type(written) is str and not written.isascii():
+        return [_HALVES, written.encode("utf-8", "surrogatepass")]
+    return list(map(_as_bytes, written)) if type(written) is list else written
 
 
 def _kind(module: str, name: str, fields: list[str]) -> type:

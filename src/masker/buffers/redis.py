@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
+from hmac import compare_digest
 from math import inf
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
@@ -197,7 +198,10 @@ class RedisBuffers:
         for key, seen in step.seen.items():
             named = self._message_name(key)
             arguments += [named, self._sealed_seen(named, step.id, seen)]
-        arguments += [len(step.finals), *(self._message_name(key) for key in step.finals)]
+        arguments.append(len(step.finals))
+        for key in step.finals:
+            named = self._message_name(key)
+            arguments += [named, self._sealer.digest("final", named)]
         out = self._sealed_out(step) if step.out else b""
         arguments += [self._remember, step.id, out, self._remember, step.replaces]
         with _trouble():
@@ -217,6 +221,10 @@ class RedisBuffers:
                 f"{self._prefix}due", "-inf", until, start=0, num=limit
             )
         return [str(name, "ascii", "replace") for name in names]
+
+    def close(self) -> None:
+        """Give back the connections; what is kept stays for the other workers."""
+        self._client.close()
 
     def excess(self) -> list[str]:
         """Nothing: what is not looked at leaves Redis by its TTL."""
@@ -257,7 +265,8 @@ class RedisBuffers:
             self.round_trips += 1
             final, kept = self._client.mget(f"{self._prefix}f:{named}", f"{self._prefix}m:{named}")
         seen, _ = self._opened_seen(named, kept)
-        return final is not None or (seen is not None and seen.final)
+        is_signed = final is not None and compare_digest(final, self._sealer.digest("final", named))
+        return is_signed or (seen is not None and seen.final)
 
     def lost(self) -> None:
         """Say with the next question that something is missing, and nobody knows where."""

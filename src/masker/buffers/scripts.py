@@ -6,7 +6,7 @@ Keys begin with a prefix in braces, so that a cluster keeps all of a namespace i
              until then things may be missing)
   p:NAME     a part, sealed; a header says its epoch, its version, its salt (the token)
   m:NAME     what is remembered of a message id: the step that took it, and the rest sealed
-  f:NAME     set where a message became final after it first came out
+  f:NAME     there, and signed, where a message became final after it first came out
   o:STEP     what a step gave out, sealed, until it is acknowledged
   due        sorted set: when to look at which part, in the time of messages
   out        sorted set: which steps are not acknowledged, by the server's time
@@ -34,7 +34,9 @@ for i = 1, tonumber(ARGV[7]) do
   redis.call('ZREM', prefix .. 'out', ARGV[at])
   at = at + 1
 end
-local run = (string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or '') .. ARGV[6]
+-- Where INFO is not to be had, a restart that kept its data is not noticed.
+local info = redis.pcall('INFO', 'server')
+local run = (type(info) == 'string' and string.match(info, 'run_id:(%w+)') or '') .. ARGV[6]
 local epoch = redis.call('HMGET', KEYS[1], 'id', 'run', 'until')
 local id, until_ = epoch[1], tonumber(epoch[3] or 0)
 -- An epoch that began as if nothing had been before, though this worker knows of one before it.
@@ -73,8 +75,8 @@ return {id, missing and 1 or 0, clock[1] .. '', clock[2] .. '', 0, m, o, found}
 """
 
 # ARGV: prefix, epoch id, parts (count; name, token, value or "", due or "", TTL), seen (count;
-# name, value), finals (count; names), TTL of what is remembered, step id, o value or "", TTL of o,
-# replaced step or "".
+# name, value), finals (count; name, value), TTL of what is remembered, step id, o value or "",
+# TTL of o, replaced step or "".
 STORE = f"""
 local prefix, epoch = ARGV[1], ARGV[2]
 if redis.call('HGET', KEYS[1], 'id') ~= epoch then return 0 end
@@ -97,14 +99,15 @@ end
 local seen = at
 at = at + 1 + 2 * tonumber(ARGV[at])
 local finals = at
-at = at + 1 + tonumber(ARGV[at])
+at = at + 1 + 2 * tonumber(ARGV[at])
 local remember, step, out = ARGV[at], ARGV[at + 1], ARGV[at + 2]
 local keep, replaces = ARGV[at + 3], ARGV[at + 4]
 for i = 1, tonumber(ARGV[seen]) do
   redis.call('SET', prefix .. 'm:' .. ARGV[seen + 2 * i - 1], ARGV[seen + 2 * i], 'PX', remember)
 end
 for i = 1, tonumber(ARGV[finals]) do
-  redis.call('SET', prefix .. 'f:' .. ARGV[finals + i], '1', 'PX', remember)
+  local name, value = ARGV[finals + 2 * i - 1], ARGV[finals + 2 * i]
+  redis.call('SET', prefix .. 'f:' .. name, value, 'PX', remember)
 end
 if replaces ~= '' then
   redis.call('DEL', prefix .. 'o:' .. replaces)

@@ -49,6 +49,8 @@ MAX_KEPT = 10_000
 PATIENCE = 30.0
 # Parts looked at in one go when time passes.
 BATCH = 64
+# Steps of others that are given out again in one go.
+CLAIMED = 1_000
 
 
 class _Pending(NamedTuple):
@@ -285,14 +287,11 @@ class SharedRedactor:
             except MorePartsNeeded as more:
                 wanted |= {self._buffers.name(scope): scope for scope in more.scopes}
                 continue
-            finally:
-                self.failures += work.failures
             after = work.lift()
             step = self._changes(loaded, after, work, out)
-            if step is None:
-                return b"", out
-            if self._buffers.store(step):
-                return step.id, out
+            if step is None or self._buffers.store(step):
+                self.failures += work.failures
+                return step.id if step is not None else b"", out
             attempts += 1
             self.contention += 1
             sleep(min(LONGEST_BREATH, 0.0005 * attempts) * (0.5 + secrets.randbelow(100) / 100))
@@ -449,7 +448,7 @@ class SharedRedactor:
         return self._step(scopes_of(message), act, key)
 
     def _reclaim_steps(self, out: list[MaskedMessage]) -> None:
-        for step_id, again in self._buffers.unclaimed(BATCH):
+        for step_id, again in self._buffers.unclaimed(CLAIMED):
             out += self._gave((step_id, list(again)))
 
     def _reclaim(

@@ -217,7 +217,9 @@ class Worktable(Redactor):
         if any(self._laid[scope].veiled for scope in scopes_of(message)):
             if revision and key in self._pending:
                 self._forget(key)
-            return [veiled(self._rules, message, revision)]
+            masked = veiled(self._rules, message, revision)
+            self.failures += masked.text != message.text
+            return [masked]
         return super()._examined(message, key, lane_key, lane, revision)
 
     def advance(self, now: datetime) -> list[MaskedMessage]:
