@@ -114,6 +114,18 @@ def test_an_idle_conversation_takes_no_memory() -> None:
     assert kept.size == 0
 
 
+def test_an_idle_subject_takes_no_memory_in_its_conversations() -> None:
+    kept = MemoryBuffers(max_remembered=10)
+    redactor = MASKER.redactor(buffers=kept)
+    for number in range(200):
+        at = NOON + dt.timedelta(milliseconds=number)
+        redactor.receive(Message("group", f"m{number}", "user", "5105 10", at, None, f"s{number}"))
+    assert kept.size > 0
+    for hours in (1, 2, 3):
+        redactor.advance(NOON + dt.timedelta(hours=hours))
+    assert kept.size == 0
+
+
 @pytest.mark.parametrize("options", [{"max_bytes": 10}, {"max_remembered": 0}])
 def test_limits_that_hold_nothing_are_clear_errors(options: dict[str, int]) -> None:
     with pytest.raises(BuffersError):

@@ -145,6 +145,17 @@ def test_the_end_of_a_conversation_ends_the_waiting() -> None:
     assert worker.close() == []
 
 
+@pytest.mark.parametrize("text", ["hello", "x" * 5_000])
+def test_what_waits_has_a_limit(text: str) -> None:
+    """Whoever leaves out numbers does not make others wait without end."""
+    worker = redactor("sequence")
+    out = [masked for n in range(2, 798, 2) for masked in worker.receive(said(n, text))]
+    waiting = 398 - len(out)
+    assert 0 < waiting <= 256
+    assert waiting * len(text) <= 65_536
+    assert len(out) + len(worker.close()) == 398
+
+
 @pytest.mark.parametrize("sequence", [None, 0, -1, 1.5, "1", True])
 def test_a_sequence_that_is_none_is_a_clear_error(sequence: Any) -> None:
     with pytest.raises(MessageError, match="sequence"):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 # Scales the runs over real processes; a nightly run sets it to a thousand and more.
-CONVERSATIONS = int(os.environ.get("MASKER_WORKER_CONVERSATIONS", "40"))
+CONVERSATIONS = int(os.environ.get("MASKER_WORKER_CONVERSATIONS", "30"))
 
 _EVENTS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Received, Passed, Closed, Recalled)

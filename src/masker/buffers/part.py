@@ -58,7 +58,8 @@ class Part:
     lanes: dict[LaneKey, Lane] = field(default_factory=dict)
     asked: Asked | None = None
     subjects: frozenset[str] = frozenset()
-    """Subjects that have something of this conversation in their lane."""
+    """Subjects that had something of this conversation in their lane when last looked at."""
+    subjects_at: float | None = None
     order: tuple[Place, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     turn: float | None = None

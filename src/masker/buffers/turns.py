@@ -23,12 +23,14 @@ from typing import Literal, get_args
 from masker.buffers.part import Part, Seen, Waiting
 from masker.buffers.worktable import Worktable, conversation, scopes_of
 from masker.core.messages import MaskedMessage, Message
-from masker.core.redactor import MessageKey
+from masker.core.redactor import MAX_HELD_CHARACTERS, MessageKey
 from masker.errors import MessageError
 
 Order = Literal["arrival", "sequence", "time"]
 FIELD = "sequence"
 FIRST = 1
+# So many messages of a conversation wait for others at most.
+MAX_WAITING = 256
 
 
 class Turns:
@@ -79,9 +81,20 @@ class Turns:
         others = [one for one in part.waiting if _key(one) != key]
         part.waiting = tuple(sorted([*others, mine], key=lambda one: one.order))
         if self.order == "sequence":
-            return self._run(work, part, lambda one: one.order <= _turn(part))
-        ripe = part.waiting[-1].order - self._seconds
-        return self._run(work, part, lambda one: one.order <= ripe)
+            out = self._run(work, part, lambda one: one.order <= _turn(part))
+        else:
+            ripe = part.waiting[-1].order - self._seconds
+            out = self._run(work, part, lambda one: one.order <= ripe)
+        return out + self._relieve(work, part)
+
+    def _relieve(self, work: Worktable, part: Part) -> list[MaskedMessage]:
+        """Where too much waits, the first is taken as if those before it were lost."""
+        out: list[MaskedMessage] = []
+        held = sum(len(one.message.text) for one in part.waiting)
+        while len(part.waiting) > MAX_WAITING or held > MAX_HELD_CHARACTERS:
+            out += self._skip(work, part)
+            held = sum(len(one.message.text) for one in part.waiting)
+        return out
 
     def advance(self, work: Worktable, now: datetime) -> list[MaskedMessage]:
         """Time passes: who waited too long for others is taken without them."""

@@ -99,7 +99,14 @@ class Worktable(Redactor):
             if kind == "conversation":
                 known = {subject for subject in part.subjects if ("subject", subject) in self._laid}
                 here = {key[1] for key in self._open.get(name, ()) if key[0] is None}
+                if len(part.subjects | here) // MANY_SUBJECTS > len(part.subjects) // MANY_SUBJECTS:
+                    # Most of them may be done with: who is, is known when they are at hand.
+                    self.need_subjects(name)
                 part.subjects = (part.subjects - known) | here
+                times = [self._lanes[None, subject].time for subject in here]
+                part.subjects_at = max(
+                    [at for at in (part.subjects_at, *times) if at is not None], default=None
+                )
                 part.asked = self._asked.get(name)
                 part.order = tuple(self._order.get(name, ())) if self._order is not None else ()
             lifted.append(part)
@@ -127,6 +134,8 @@ class Worktable(Redactor):
             times.append(_later(part.veiled_at, seconds))
         if part.turn is not None:
             times.append(_later(part.turn_at, seconds))
+        if part.subjects:
+            times.append(_later(part.subjects_at, seconds))
         return min(times, default=None)
 
     def _need(self, scopes: Iterable[Scope]) -> None:
@@ -229,6 +238,13 @@ class Worktable(Redactor):
         for part in self._laid.values():
             if part.veiled:
                 self._unveil(part, stamp)
+            if part.subjects and part.scope is not None:
+                if part.subjects_at is None:
+                    part.subjects_at = stamp
+                elif stamp - part.subjects_at >= self._window.seconds:
+                    # Once they are at hand, those that are done with are dropped.
+                    self.need_subjects(part.scope[1])
+                    part.subjects_at = stamp
             if part.turn is not None:
                 if part.turn_at is None:
                     part.turn_at = stamp
@@ -243,6 +259,8 @@ class Worktable(Redactor):
             part.veiled, part.veiled_at = False, None
 
 
+# A conversation of so many subjects, and of each so many more, has its subjects looked at.
+MANY_SUBJECTS = 64
 # `hash` gives no such value: whatever comes under this id is another text.
 _NO_FINGERPRINT = 1 << 80
 
