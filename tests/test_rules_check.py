@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -376,3 +377,12 @@ def test_a_pattern_of_any_size_is_answered(tmp_path: Path, pattern: str) -> None
     claims = 'examples = ["881122334455"]\ncounterexamples = ["8811223"]\n'
     result = check_packs([pack(tmp_path, pattern, more=claims)], settings=QUICK)
     assert not [each for each in errors(result) if "masker's fault" in each.message]
+
+
+def test_the_packs_in_the_docs_pass(tmp_path: Path) -> None:
+    text = (HERE.parent / "docs" / "rule-format.md").read_text(encoding="utf-8")
+    for number, block in enumerate(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)):
+        (tmp_path / f"{number}.toml").write_text(block, encoding="utf-8")
+    packs = sorted(tmp_path.iterdir())
+    assert packs
+    assert not errors(check_packs(packs, settings=QUICK))

@@ -26,7 +26,7 @@ from masker.testing.generated import SCENES, check_promises
 from masker.testing.mutation import check_mutation
 from masker.testing.neighbours import check_neighbours
 from masker.testing.overlap import check_overlap
-from masker.testing.results import CHECKS, Problem, Result, RuleResult, line_of
+from masker.testing.results import CHECKS, Problem, Result, RuleResult, Severity, line_of
 from masker.testing.subject import Deadline, Subject
 
 BUDGET = 45.0
@@ -128,9 +128,7 @@ def check_rule(
         return Deadline(started + seconds * share)
 
     explosion.check_explosion(subject)
-    if any(
-        problem.check == "explosion" for problem in subject.result.problems if subject.result.failed
-    ):
+    if any(problem.severity is Severity.ERROR for problem in subject.result.problems):
         # Nothing else can be asked of a pattern that does not answer.
         for check in CHECKS:
             if check not in subject.result.done:

@@ -14,11 +14,10 @@ from functools import lru_cache
 
 from hypothesis import strategies as st
 
-from masker.core import characters
 from masker.core.checks import CHECKS
 from masker.core.rules import Rule
 from masker.core.ruleset import RuleSet, lower, reads_letters
-from masker.testing import scenes, talk, writing
+from masker.testing import scenes, writing
 from masker.testing.sampling import findings, numbers_of
 from masker.testing.scenes import Scene, Sizes
 from masker.testing.writing import Written
@@ -28,8 +27,6 @@ FORMS_OTHER = ("{}是", "我的{}是", "{}：", "{} ")
 _BARE = ("", "看一下", "here: ")
 _MOST_WORDS = 5
 _TRIED = 6
-# Shorter parts leave nothing of a short number that a person would send by itself.
-_GROUPS_WITHOUT_CHECK = 2
 
 
 def is_lettered(rule: Rule) -> bool:
@@ -185,11 +182,3 @@ def proves_itself(rule: Rule, number: str) -> bool:
         if rule.checksum
         else False
     )
-
-
-def has_letters(text: str) -> bool:
-    """Whether any character is read as a letter."""
-    return any(ord(char) in characters.LETTERS for char in text)
-
-
-SMALL_TALK = (*talk.SMALL_TALK_ZH, *talk.SMALL_TALK_EN)
