@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from masker.testing.subject import Subject
 
 # A test of one promise has no other to share its time with.
-_SCENES = 25
+_SCENES = 12
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
