@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from time import monotonic, sleep
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from masker.buffers.ledger import Ledger
 from masker.buffers.part import Loaded, Part, Scope, Seen, Step
 from masker.buffers.protocol import Buffers
 from masker.buffers.turns import Order, Turns
@@ -43,30 +43,10 @@ ATTEMPTS = 64
 LONGEST_BREATH = 0.02
 # After a failure the buffers are left alone for so long: each try may cost a whole timeout.
 RETRY_SECONDS = 1.0
-# A worker remembers so many messages by itself: what it owes, what is pending, what it gave out.
-MAX_KEPT = 10_000
-# A worker asks after its pending messages when they are so much older than the window, in seconds.
-PATIENCE = 30.0
 # Parts looked at in one go when time passes.
 BATCH = 64
 # Steps of others that are given out again in one go.
 CLAIMED = 1_000
-
-
-class _Pending(NamedTuple):
-    """A message of this worker that is not final yet."""
-
-    message: Message
-    since: float
-    epoch: bytes | None
-
-
-class _Given(NamedTuple):
-    """What this worker knows of a message it gave out."""
-
-    mark: bytes
-    revision: int
-    final: bool
 
 
 class SharedRedactor:
@@ -103,20 +83,18 @@ class SharedRedactor:
         self._explicitly = acknowledge == "explicitly"
         self._lock = threading.RLock()
         self._unacknowledged: dict[bytes, set[tuple[str, str, int]]] = {}
-        self._pending: OrderedDict[MessageKey, _Pending] = OrderedDict()
-        self._given: OrderedDict[MessageKey, _Given] = OrderedDict()
-        self._owed: OrderedDict[MessageKey, Message] = OrderedDict()
-        self._owes_more = False
+        self._ledger = Ledger(window_seconds=window.seconds)
         self._resting_until = 0.0
 
     def __repr__(self) -> str:
-        return f"SharedRedactor({len(self._pending)} messages pending, {len(self._owed)} owed)"
+        owed = len(self._ledger.owed)
+        return f"SharedRedactor({self.pending} messages pending, {owed} owed)"
 
     @property
     def pending(self) -> int:
         """Messages that are not final; over Redis, those that this worker received."""
         pending = self._buffers.pending
-        return len(self._pending) if pending is None else pending
+        return len(self._ledger.pending) if pending is None else pending
 
     @property
     def counts(self) -> dict[str, int]:
@@ -143,7 +121,9 @@ class SharedRedactor:
             except Exception as error:  # noqa: BLE001 - fail closed, whatever it was
                 out += self._blind(message, error)
             else:
-                self._trim(out)
+                # What cannot be given up now is given up later; this message came out.
+                with suppress(Exception):
+                    self._trim(out)
             return out
 
     def advance(self, now: datetime) -> list[MaskedMessage]:
@@ -198,7 +178,7 @@ class SharedRedactor:
                 self._begin(out)
                 out += self._gave(self._recalled(key))
             except Exception as error:  # noqa: BLE001 - fail closed, whatever it was
-                held = self._pending.get(key)
+                held = self._ledger.pending.get(key)
                 if held is not None:
                     out += self._blind(held.message, error)
                 else:
@@ -238,11 +218,12 @@ class SharedRedactor:
             raise BuffersError("the buffers failed a moment ago")
         if not self._explicitly and self._unacknowledged:
             self._acknowledge(list(self._unacknowledged), now=False)
-        if self._owes_more:
+        ledger = self._ledger
+        if ledger.owes_more:
             self._buffers.lost()
-            self._owes_more = False
-        while self._owed:
-            key, message = next(iter(self._owed.items()))
+            ledger.owes_more = False
+        while ledger.owed:
+            key, message = next(iter(ledger.owed.items()))
             try:
                 out += self._gave(self._paid(key, message))
             except BuffersError:
@@ -250,7 +231,7 @@ class SharedRedactor:
             except Exception:  # noqa: BLE001 - fail closed, whatever it was
                 # It would fail again and again, and stand before every other message.
                 self._buffers.lost()
-            del self._owed[key]
+            del ledger.owed[key]
 
     def _step(
         self,
@@ -284,10 +265,10 @@ class SharedRedactor:
                     if found.missing is not None:
                         out += work.veil(_scope(found.part))
                 out += act(work, loaded)
+                after = work.lift()
             except MorePartsNeeded as more:
                 wanted |= {self._buffers.name(scope): scope for scope in more.scopes}
                 continue
-            after = work.lift()
             step = self._changes(loaded, after, work, out)
             if step is None or self._buffers.store(step):
                 self.failures += work.failures
@@ -314,23 +295,11 @@ class SharedRedactor:
     def _gave(self, step: tuple[bytes, list[MaskedMessage]]) -> list[MaskedMessage]:
         """Note what a step made come out."""
         step_id, out = step
-        if out and step_id and self._buffers.epoch is not None:
-            self._unacknowledged[step_id] = {(*_key(masked), masked.revision) for masked in out}
-        for masked in out:
-            key = _key(masked)
-            if masked.final:
-                self._pending.pop(key, None)
-            known = self._given.pop(key, None)
-            mark = known.mark if known is not None else b""
-            self._know(key, _Given(mark, masked.revision, masked.final))
+        if self._buffers.epoch is not None:
+            if out and step_id:
+                self._unacknowledged[step_id] = {(*_key(masked), masked.revision) for masked in out}
+            self._ledger.gave(out)
         return out
-
-    def _know(self, key: MessageKey, given: _Given) -> None:
-        if self._buffers.epoch is None:
-            return  # Nothing gets lost: there is nothing to know.
-        self._given[key] = given
-        if len(self._given) > MAX_KEPT:
-            self._given.popitem(last=False)
 
     # -- acts ----------------------------------------------------------------------------------
 
@@ -356,20 +325,10 @@ class SharedRedactor:
             return out
 
         step_id, out = self._step(scopes_of(message), act, key, quiet)
-        self._note_received(message, mark, final=any(m.final and _key(m) == key for m in out))
+        if self._buffers.epoch is not None:
+            final = any(m.final and _key(m) == key for m in out)
+            self._ledger.received(message, mark, self._buffers.epoch, final=final)
         return step_id, out
-
-    def _note_received(self, message: Message, mark: bytes, *, final: bool) -> None:
-        """Keep a pending message at hand: should the buffers lose it, it is not lost."""
-        key = (message.conversation_id, message.message_id)
-        known = self._given.get(key)
-        if known is not None and known.mark == mark and known.final:
-            return
-        self._know(key, _Given(mark, known.revision if known is not None else -1, final))
-        if not final and self._buffers.epoch is not None:
-            self._pending[key] = _Pending(message, monotonic(), self._buffers.epoch)
-            while len(self._pending) > MAX_KEPT:
-                self._pending.popitem(last=False)
 
     def _advanced(self, work: Worktable, now: datetime) -> list[MaskedMessage]:
         return self._turns.advance(work, now) + work.advance(now)
@@ -415,19 +374,10 @@ class SharedRedactor:
     def _blind(self, message: Message, error: Exception) -> list[MaskedMessage]:
         """A message comes out without the buffers, which are told as soon as they can be."""
         self._rest(error)
-        key = (message.conversation_id, message.message_id)
-        mark = self._buffers.mark(message)
-        known = self._given.get(key)
-        if known is not None and known.mark == mark and known.final:
+        revision = self._ledger.owe(message, self._buffers.mark(message))
+        if revision is None:
             return []
         self.failures += 1
-        self._pending.pop(key, None)
-        self._owed[key] = message
-        if len(self._owed) > MAX_KEPT:
-            self._owed.popitem(last=False)
-            self._owes_more = True
-        revision = known.revision + 1 if known is not None else 0
-        self._know(key, _Given(mark, revision, final=True))
         return [veiled(self._rules, message, revision)]
 
     def _paid(self, key: MessageKey, message: Message) -> tuple[bytes, list[MaskedMessage]]:
@@ -455,41 +405,32 @@ class SharedRedactor:
         self, out: list[MaskedMessage], conversation_id: str | None = None, *, anyway: bool = False
     ) -> None:
         """Messages of this worker that are pending, and in no part any more, come out veiled."""
-        for key, held in self._overdue(conversation_id, anyway=anyway):
-            message = held.message
-
-            def act(
-                work: Worktable, loaded: Loaded, message: Message = message
-            ) -> list[MaskedMessage]:
-                key = (message.conversation_id, message.message_id)
-                work.need_subjects(message.conversation_id)
-                if self._turns.is_waiting(work, key) or work.is_pending(key):
-                    return []
-                if self._buffers.is_final(key):
-                    return []
-                self.failures += 1
-                revision = 0 if self._delivery == "hold" else 1
-                seen = loaded.seen or Seen(self._buffers.mark(message), 1)
-                work.seen[key] = Seen(seen.mark, max(seen.revision, revision + 1), final=True)
-                return [veiled(self._rules, message, revision)]
-
-            out += self._gave(self._step(scopes_of(message), act, key))
-            if self._buffers.is_final(key):
-                self._pending.pop(key, None)
-            elif key in self._pending:
-                self._pending[key] = _Pending(message, monotonic(), self._buffers.epoch)
-
-    def _overdue(
-        self, conversation_id: str | None, *, anyway: bool
-    ) -> list[tuple[MessageKey, _Pending]]:
-        oldest = monotonic() - self._window.seconds - PATIENCE
         epoch = self._buffers.epoch
-        return [
-            (key, held)
-            for key, held in self._pending.items()
-            if (conversation_id is None or key[0] == conversation_id)
-            and (anyway or held.since < oldest or held.epoch != epoch)
-        ]
+        if epoch is None:
+            return
+        for held in self._ledger.overdue(conversation_id, epoch, anyway=anyway):
+            key = (held.message.conversation_id, held.message.message_id)
+            if not self._buffers.is_final(key):
+                out += self._gave(self._reclaimed(key, held.message))
+                if key in self._ledger.pending:
+                    self._ledger.wait_for(held.message, epoch)
+            else:
+                self._ledger.pending.pop(key, None)
+
+    def _reclaimed(self, key: MessageKey, message: Message) -> tuple[bytes, list[MaskedMessage]]:
+        def act(work: Worktable, loaded: Loaded) -> list[MaskedMessage]:
+            work.need_subjects(message.conversation_id)
+            if self._turns.is_waiting(work, key) or work.is_pending(key):
+                return []
+            if self._buffers.is_final(key):
+                return []  # By another worker, since we asked: its part would still hold it.
+            work.failures += 1
+            revision = 0 if self._delivery == "hold" else 1
+            seen = loaded.seen or Seen(self._buffers.mark(message), 1)
+            work.seen[key] = Seen(seen.mark, max(seen.revision, revision + 1), final=True)
+            return [veiled(self._rules, message, revision)]
+
+        return self._step(scopes_of(message), act, key)
 
     def _abandon(
         self,
@@ -501,7 +442,8 @@ class SharedRedactor:
     ) -> None:
         """The buffers are out of reach: whatever has waited too long comes out without them."""
         self._rest(error)
-        for _, held in self._overdue(conversation_id, anyway=anyway):
+        epoch = self._buffers.epoch or b""
+        for held in self._ledger.overdue(conversation_id, epoch, anyway=anyway):
             out += self._blind(held.message, error)
 
 

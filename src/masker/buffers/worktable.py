@@ -172,8 +172,9 @@ class Worktable(Redactor):
             self._drop_orphans()
 
     def is_pending(self, key: MessageKey) -> bool:
-        """Whether a message waits in one of the parts."""
-        return key in self._pending
+        """Whether a message waits in one of the parts, for its number or for those before it."""
+        places = (self._order or {}).get(key[0], ())
+        return key in self._pending or any(place.key == key for place in places)
 
     def release(self) -> list[MaskedMessage]:
         """Held messages before which nothing waits any more."""

@@ -116,6 +116,8 @@ class MaskingLogRecordProcessor(LogRecordProcessor):
             else:
                 record.body = self._records.value(record.body, context)
             masked = self._attributes(attributes, context)
+            if record.event_name:
+                record.event_name = self._records.alone(record.event_name)
         except Exception:  # noqa: BLE001 - fail closed, whatever it was
             record.body, masked = UNREADABLE, {}
         record.attributes = masked
