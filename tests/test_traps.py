@@ -421,6 +421,60 @@ def test_a_number_in_pieces_is_put_together(name: str, delivery: my.Delivery) ->
     assert final_texts(messages, delivery) == expected
 
 
+NUMBERED_TALK = (
+    "稍等2分钟", "wait 5 min", "give me 2 minutes", "等我10秒", "我3点要开会", "brb 30 seconds",
+    "我有2张卡", "15%的电了快没电了", "还有8位", "共2段，这是第1段",
+    "2 people are talking to me, wait",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("delivery", ["revise", "hold"])
+@pytest.mark.parametrize("talk", NUMBERED_TALK)
+def test_talk_with_small_numbers_parts_nothing(talk: str, delivery: my.Delivery) -> None:
+    messages = ["前面是51051051", talk, "后面是05105100"]
+    assert final_texts(messages, delivery) == ["前面是********", talk, "后面是****5100"]
+    messages = ["51051051", talk, "05105100"]
+    assert final_texts(messages, delivery) == ["********", talk, "****5100"]
+
+
+LUCKY_18 = lucky("62220212345678901?")
+
+# What the words that called a number leave alone, once it was given.
+AFTER_A_NUMBER: dict[str, tuple[list[str], list[str]]] = {
+    "a quantity before": (
+        ["medium 1", f"我的卡号是{LUCKY_18}"],
+        ["medium 1", f"我的卡号是{'*' * 14}{LUCKY_18[-4:]}"],
+    ),
+    "quantities behind": (
+        [f"我的卡号是{LUCKY_18}", "2 agua frescas", "2 brownies", "2"],
+        [f"我的卡号是{'*' * 14}{LUCKY_18[-4:]}", "2 agua frescas", "2 brownies", "2"],
+    ),
+    "an address and a phone behind": (
+        [f"my card number is {CARD}", "98 wild rose st, houston tx 77016", "2584587777"],
+        [f"my card number is {'*' * 12}5100", "98 wild rose st, houston tx 77016", "2584587777"],
+    ),
+    "an address and a phone before": (
+        ["98 wild rose st, houston tx 77016", "2584587777", f"the card is {CARD}"],
+        ["98 wild rose st, houston tx 77016", "2584587777", f"the card is {'*' * 12}5100"],
+    ),
+    "a score beside a bare card": (
+        ["评分可以，是4.5分。", CARD, "4.7分，是值得一去的景点！"],
+        ["评分可以，是4.5分。", "*" * 12 + "5100", "4.7分，是值得一去的景点！"],
+    ),
+    "a phone called one before an ID": (
+        ["请您记好了，电话是010-62881144。", *ID],
+        ["请您记好了，电话是010-62881144。", *"*" * 14, *ID[-4:]],
+    ),
+}
+
+
+@pytest.mark.parametrize("delivery", ["revise", "hold"])
+@pytest.mark.parametrize("name", AFTER_A_NUMBER)
+def test_words_call_the_number_they_name_and_no_other(name: str, delivery: my.Delivery) -> None:
+    messages, expected = AFTER_A_NUMBER[name]
+    assert final_texts(messages, delivery) == expected
+
+
 @pytest.mark.parametrize("delivery", ["revise", "hold"])
 def test_two_parties_dictate_at_once(delivery: my.Delivery) -> None:
     messages: list[str | tuple[str, str]] = [

@@ -86,6 +86,10 @@ _NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|
 _NUMBER_FOLLOWS = re.compile(r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
 
+# A phone number in its groups, with what stands between them, is no longer than this.
+PHONE = 15
+_IN_PHONE = re.compile(r"[ )）]?[-‐-―－)）]").match
+
 _URL = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://|www\.)[!-~]+"
     r"|(?<![a-z0-9@])(?:[a-z0-9-]+\.)+[a-z]{2,10}(?::[0-9]+)?/[!-~]*",
@@ -528,13 +532,18 @@ def _pieces(
             named, near, weak, denied, refused = _said(
                 words, at, lowered, start, end, said_from, following
             )
+        gap = text[previous_end:start] if index and lead == gaps.JOINED else None
+        if gap and pieces[-1].refused and _IN_PHONE(gap) and end - pieces[-1].start <= PHONE:
+            # 电话是010-62881144: what a label says of the first group it says of the next.
+            refused |= pieces[-1].refused & ~named
+            denied |= refused
+            near, weak = near & ~refused, weak & ~refused
         if heard or asked:
             weak |= (heard | asked) & ~denied
             if asked and lead <= gaps.LABEL:
                 near |= asked & ~denied
                 named |= asked & ~denied
         value = _value(text, start, end)
-        gap = text[previous_end:start] if index and lead == gaps.JOINED else None
         pieces.append(
             Piece(note, track, index, value, start, end, gap, lead, tail,
                   named, near, weak, denied, refused)

@@ -295,7 +295,7 @@ def is_plausible(joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...], 
     if sizes == _ZIP_AND_DIALLED and not is_called and parts[1][0].note == last.note:
         return False
     if first.note != last.note:
-        return is_called or not _has_network_address(parts)
+        return is_called or not (_has_network_address(parts) or _ends_in_quad(text, last))
     starts_block = first.place == 0 or first.lead > gaps.LINE
     digits_behind = 0
     for place in range(last.place + 1, len(pieces)):
@@ -454,6 +454,13 @@ def _has_network_address(parts: tuple[tuple[Piece, int], ...]) -> bool:
         and all(int(piece.value) <= _OCTET for piece in address)
         and len({len(piece.value) for piece in address}) > 1
         and all(piece.gap == "." for piece in address[1:])
+    )
+
+
+def _ends_in_quad(text: str, last: Piece) -> bool:
+    """Whether the rest of an IP address stands behind it."""
+    return any(
+        match.start() <= last.start and last.end < match.end() for match in _QUAD.finditer(text)
     )
 
 

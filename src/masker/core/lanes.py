@@ -44,6 +44,10 @@ MAX_RESENDS = 4
 MAX_PARTS = 24
 # A month, a year, a security code: groups behind a number that begin no other.
 SMALL_CHANGE = 3
+# So many small numbers may stand in talk between two parts.
+PASSING_RUNS = 4
+# A part with fewer digits, which no words call one, is no beginning to be waited on.
+LEAST_WAITING = 4
 
 
 class Window(NamedTuple):
@@ -433,6 +437,7 @@ def join(
             alive += open_joints
             continue
         talk = pieces[0].lead == gaps.TEXT or pieces[-1].tail >= gaps.TEXT
+        passing = _passing(pieces, track.loose)
         resent: list[Joint] = []
         if lane.recent:
             resent, again = _sent_again(open_joints, lane, pieces)
@@ -441,7 +446,7 @@ def join(
         for piece in pieces:
             step.after, step.matched, step.ended = {}, [], []
             for joint in open_joints:
-                _extend(step, joint, piece, lane, talk)
+                _extend(step, joint, piece, lane, talk=talk, passing=passing)
             if not _is_in_list(piece, pieces):
                 step.start(piece)
             open_joints = list(step.after.values())
@@ -451,8 +456,10 @@ def join(
                     joint, candidate, pieces, note.message.text
                 ) and not _swallows(joint, candidate, lane.candidates):
                     found.append(candidate)
-                    if candidate.score >= evidence.CHECKED and not _resends(joint):
-                        parts = {part for part, at in joint.parts if at}
+                    if candidate.score >= evidence.CHECKED:
+                        # Its end, over messages, may be the start of another that reads the same.
+                        ends = 0 if joint.first.note == note.seq else note.seq
+                        parts = {part for part, at in joint.parts if at and part.note != ends}
                         if evidence.is_certain(joint, candidate):
                             inside |= parts
                         elif joint.first.named & candidate.rule.bit:
@@ -485,6 +492,21 @@ def join(
         alive, overflow = alive[:MAX_JOINTS], alive[MAX_JOINTS:]
         found += _masked_for_good(rules, overflow, lane)
     return tuple(alive), tuple(found), ended
+
+
+def _passing(pieces: tuple[Piece, ...], loose: int) -> int:
+    """How far small numbers stand in the talk of a message that may be nothing but talk.
+
+    The gap they stand at on their farther side; `JOINED` where the message is no such talk.
+    """
+    if len(pieces) > PASSING_RUNS:
+        return gaps.JOINED
+    nearest = gaps.TEXT
+    for piece in pieces:
+        if len(piece.value) > SMALL_CHANGE or piece.near & loose:
+            return gaps.JOINED
+        nearest = min(nearest, max(piece.lead, piece.tail))
+    return nearest
 
 
 def _is_in_list(piece: Piece, pieces: tuple[Piece, ...]) -> bool:
@@ -545,7 +567,9 @@ def _resends(joint: Joint) -> int:
     return len(again)
 
 
-def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> None:
+def _extend(
+    step: _Step, joint: Joint, piece: Piece, lane: Lane, *, talk: bool, passing: int
+) -> None:
     """One joint and one more run: it goes on, stands aside for it, or has ended."""
     last = joint.last
     if last.note == piece.note:
@@ -581,7 +605,15 @@ def _extend(step: _Step, joint: Joint, piece: Piece, lane: Lane, talk: bool) -> 
         if not went_on:
             step.ended.append(joint)
         return
-    if joint.called & step.track.loose and talk:
+    is_called = joint.called & step.track.loose
+    if (
+        passing >= (gaps.LABEL if is_called else gaps.TEXT)
+        and (is_called or len(joint.value) >= LEAST_WAITING)
+        and (not went_on or len(last.value) >= evidence.LEAST_GROUP)
+    ):
+        # "Wait 5 minutes" may be nothing but talk; where digits come one by one it is the next.
+        step.keep(joint)
+    elif is_called and talk:
         # Where words call for a number, other digits in the talk between its parts do not end it.
         step.keep(joint if joint.skipped else joint._replace(skipped=True))
     elif not went_on:
