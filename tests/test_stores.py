@@ -312,6 +312,17 @@ def test_a_late_message_is_refused_and_nothing_is_resurrected(store: SealedStore
     assert len(store.transcript("c2")) == 2
 
 
+def test_asking_again_keeps_out_what_was_said_since(site: Site) -> None:
+    """A message may wait in a buffer while the store, which has nothing of it, is asked again."""
+    with site.open() as store:
+        store.save_all([message(1), message(2, "c2")])
+        receipts = [store.purge(conversation_id="c1"), store.purge(subject="u-1")]
+        site.clock.now += DAY
+        waiting = [message(3, at=site.clock.now), message(4, "new", at=site.clock.now)]
+        assert [store.purge(conversation_id="c1"), store.purge(subject="u-1")] == receipts
+        assert len(store.save_all(waiting)) == 2
+
+
 def test_a_late_message_of_a_purged_subject_is_refused_in_any_conversation(
     store: SealedStore,
 ) -> None:

@@ -140,6 +140,7 @@ class Purges:
                     earlier = self._earlier(intent.scope)
                     if earlier is not None:
                         self._erase(states, now)
+                        self._move_fences([intent.scope, *names], now)
                         return earlier
                 if any(self._is_held(state) for state in states):
                     return self._defer(intent, states, now)
@@ -198,6 +199,17 @@ class Purges:
             intent.keys += len(destroyed)
             self._put(intent)
         return destroyed
+
+    def _move_fences(self, names: Sequence[bytes], now: int) -> None:
+        """Asked again, with nothing to destroy: what was said until now is late as well."""
+        shelf = self._shelf
+        with shelf.keys.transaction():
+            for name in names:
+                fence = shelf.fence(name)
+                if fence is not None and fence.until < now:
+                    shelf.put_fence(name, fence._replace(until=now, undated=True))
+        for name in names:
+            shelf.drop(name)
 
     def _erase(self, states: Sequence[State], now: int) -> list[int]:
         shelf = self._shelf
