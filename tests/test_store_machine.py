@@ -1,8 +1,8 @@
 """Redactor and store together, under people, revisions, purges and crashes.
 
-Whatever the store ever held is read after every step and collected. No digit of a planted number but
-its last four may be among it, ever; what was purged may not come back; and what the redactor knew as
-pending when it was lost in a crash stays masked.
+Whatever the store ever held is read after every step and collected. No digit of a planted number
+but its last four may be among it, ever; what was purged may not come back; and what the redactor
+knew as pending when it was lost in a crash stays masked.
 """
 
 from __future__ import annotations

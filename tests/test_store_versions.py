@@ -1,7 +1,7 @@
 """A store written today opens with every later masker.
 
-`tests/data/store-1` was written by the first version, by `python tests/test_store_versions.py FOLDER`.
-Its files are never written again. A later schema adds a folder of its own.
+`tests/data/store-1` was written by the first version, by `python tests/test_store_versions.py
+FOLDER`. Its files are never written again. A later schema adds a folder of its own.
 """
 
 from __future__ import annotations

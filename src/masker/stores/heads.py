@@ -92,9 +92,9 @@ class Digests:
     def __init__(self, suite: Suite, store: bytes, secret: bytes) -> None:
         self._suite = suite
         self._store = store
-        self._names, self._channels, self._owners, self._records, self._heads, self._fences = (
+        self._names, self._owners, self._records, self._heads, self._fences = (
             HKDF(hashes.SHA512(), KEY_BYTES, store, f"masker {use}".encode()).derive(secret)
-            for use in ("names", "channels", "owners", "records", "heads", "fences")
+            for use in ("names", "owners", "records", "heads", "fences")
         )
         self._known: dict[tuple[bytes, str], bytes] = {}
 
@@ -114,8 +114,7 @@ class Digests:
         """The name of a channel."""
         if channel is None:
             return NO_CHANNEL
-        data = channel.encode("utf-8", "surrogatepass")
-        return self._suite.mac(self._channels, data)[:CHANNEL_BYTES]
+        return self._name(b"h", channel)[:CHANNEL_BYTES]
 
     def owner(self, name: bytes, incarnation: int) -> bytes:
         """Whose keys and records those of a conversation are, until it is purged."""

@@ -30,6 +30,8 @@ class _Plan:
     new: list[MaskedMessage] = field(default_factory=list)
     revised: dict[int, Group] = field(default_factory=dict)
     """By the slot of a segment: its messages that are replaced."""
+    stored: dict[int, list[MaskedMessage]] = field(default_factory=dict)
+    """Those segments as they are."""
     fresh: int = 0
     """Keys it takes."""
 
@@ -69,9 +71,12 @@ class Batch:
             each: self._planned(names[each], each, groups[each], has_fences) for each in locked
         }
         self._provide(list(plans.values()))
+        shelf.is_gathering = True
         for plan in map(plans.__getitem__, names):
             if plan.new or plan.revised:
                 self._write(plan)
+        shelf.is_gathering = False
+        shelf.flush()
         if self.doomed:
             shelf.doom(self.doomed)
 
@@ -161,7 +166,7 @@ class Batch:
         """Revisions that are not higher than what is stored change nothing."""
         for slot, group in list(plan.revised.items()):
             entries = list(plan.state.segments[slot].values())
-            stored = self._shelf.open_entries(plan.state, entries)
+            stored = plan.stored[slot] = self._shelf.open_entries(plan.state, entries)
             for message in stored:
                 newer = group.get(message.message_id)
                 if newer is not None and newer.revision <= message.revision:
@@ -186,10 +191,7 @@ class Batch:
         replaced = 0
         for slot, group in plan.revised.items():
             entries = sorted(state.segments[slot].values())
-            merged = [
-                group.get(message.message_id, message)
-                for message in shelf.open_entries(state, entries)
-            ]
+            merged = [group.get(message.message_id, message) for message in plan.stored[slot]]
             self._reseal(plan, slot, entries, merged)
             replaced += len(group)
             _count_rules(revised, group.values())

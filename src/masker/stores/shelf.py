@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from masker.core.messages import MaskedMessage
 from masker.errors import RolledBackError, StoreError, TamperedError
@@ -33,6 +33,15 @@ _RECORDS = (
     " d.channel, r.sealed FROM directory d LEFT JOIN record r ON r.place = d.place"
     " WHERE d.conversation = ? ORDER BY d.first"
 )
+_RECORD = "INSERT INTO record (place, sealed) VALUES (?, ?)"
+_DIRECTORY = (
+    "INSERT INTO directory (conversation, first, place, slot, revision, messages, pending, oldest,"
+    " newest, channel) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_CONVERSATION = "INSERT INTO conversation (number, name, head) VALUES (?, ?, ?)"
+_HEAD = "UPDATE conversation SET head = ? WHERE number = ?"
+_TRAIL = "INSERT INTO trail (number, previous, entry, chain) VALUES (?, ?, ?, ?)"
+_WRITES = (_RECORD, _DIRECTORY, _CONVERSATION, _HEAD, _TRAIL)
 _CACHED_IDS = 500_000
 """Message ids that are kept in memory, over all conversations."""
 _DIRTY = 4096
@@ -150,6 +159,9 @@ class Shelf:
         self._states: OrderedDict[bytes, State] = OrderedDict()
         self._ids = 0
         self._dirty: dict[bytes, tuple[int, bytes]] = {}
+        self._rows: dict[str, list[Any]] = {sql: [] for sql in _WRITES}
+        self.is_gathering = False
+        """Whether rows wait for `flush`, because several conversations are written together."""
         self.settled: list[tuple[int, bytes]] = []
         """Slots and marks of keys that were doomed and are destroyed."""
         self._vacancies = {size for (size,) in data.execute("SELECT DISTINCT size FROM vacant")}
@@ -259,7 +271,10 @@ class Shelf:
             self._ids -= len(state.known) + 1
 
     def drop_all(self) -> None:
-        """Forget everything that can be read again."""
+        """Forget everything that can be read again, and what was not written."""
+        for rows in self._rows.values():
+            rows.clear()
+        self.is_gathering = False
         self._states.clear()
         self._ids = 0
         self._vacancies = {
@@ -404,20 +419,18 @@ class Shelf:
         record = envelope.seal(self.suite, self.store, key.key, place, payload)
         channels = {message.channel for message in messages}
         channel = self.digests.channel(channels.pop()) if len(channels) == 1 else MIXED
-        same = [entry for entry in instead_of if entry.size == len(record)]
-        taken = same[0].place if same and self.data.in_place else None
-        self.erase(state, instead_of, keep=taken)
+        taken = None
+        if instead_of:
+            same = [entry for entry in instead_of if entry.size == len(record)]
+            taken = same[0].place if same and self.data.in_place else None
+            self.erase(state, instead_of, keep=taken)
         where = self._put(record, taken)
         entry = Entry(
             first, where, key.slot, revision, len(messages),
-            sum(not message.final for message in messages), oldest, newest, channel, len(record),
-            self.digests.record(record),
+            [message.final for message in messages].count(False), oldest, newest, channel,
+            len(record), self.digests.record(record),
         )  # fmt: skip
-        self.data.execute(
-            "INSERT INTO directory (conversation, first, place, slot, revision, messages, pending,"
-            " oldest, newest, channel) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (state.number, *entry[:9]),
-        )
+        self._rows[_DIRECTORY].append((state.number, *entry[:9]))
         state.put(entry)
         state.keys[key.slot] = key
         state.head.total += entry.digest
@@ -441,7 +454,7 @@ class Shelf:
             self.data.execute("UPDATE record SET sealed = ? WHERE place = ?", (record, taken))
             return taken
         (place,) = self.data.allocate("place", 1)
-        self.data.execute("INSERT INTO record (place, sealed) VALUES (?, ?)", (place, record))
+        self._rows[_RECORD].append((place, record))
         return place
 
     def erase(self, state: State, entries: Iterable[Entry], *, keep: int | None = None) -> None:
@@ -506,19 +519,21 @@ class Shelf:
         state.head.generation += 1
         state.packed = self.digests.pack_head(state.name, state.head)
         if state.is_new:
-            self.data.execute(
-                "INSERT INTO conversation (number, name, head) VALUES (?, ?, ?)",
-                (state.number, state.name, state.packed),
-            )
+            self._rows[_CONVERSATION].append((state.number, state.name, state.packed))
             state.is_new = False
         else:
-            self.data.execute(
-                "UPDATE conversation SET head = ? WHERE number = ?", (state.packed, state.number)
-            )
-        self.data.execute_many(
-            "INSERT INTO trail (number, previous, entry, chain) VALUES (?, ?, ?, ?)", state.events
-        )
+            self._rows[_HEAD].append((state.packed, state.number))
+        self._rows[_TRAIL] += state.events
         state.events.clear()
+        if not self.is_gathering:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that were gathered: all of a kind in one go is quicker than one by one."""
+        for sql, rows in self._rows.items():
+            if rows:
+                self.data.execute_many(sql, rows)
+                rows.clear()
 
     def doom(self, doomed: Sequence[Doomed]) -> None:
         """Write down which keys are to be destroyed once this transaction is durable."""
