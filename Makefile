@@ -46,6 +46,7 @@ bench: $(STAMP)
 	@$(BIN)/python benchmarks/false_alarms.py
 	@$(BIN)/python benchmarks/planted.py
 	@$(BIN)/python benchmarks/rules_check.py
+	@$(BIN)/python benchmarks/store.py
 
 clean:
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -146,9 +146,12 @@ class Batch:
             plan.fresh = len(plan.revised) + _new_segments(state, plan.new)
             missing = plan.fresh - len(state.spare)
             if missing > 0:
-                # The busier a conversation was so far, the more keys it gets ahead.
+                # The busier a conversation was so far, the more keys it gets ahead; a large batch
+                # is seldom the last one.
                 state.used += missing
-                ahead = min(max(len(state.keys), state.used) - missing, _MOST_SPARE)
+                busy = max(len(state.keys), state.used) - missing
+                large = len(plan.new) * 2 // SEGMENT_MESSAGES
+                ahead = min(max(busy, large), _MOST_SPARE)
                 state.used += ahead
                 subject = self._subject_of(plan)
                 wants.append(Want(state.owner, subject, missing + ahead, state.parent))

@@ -1,5 +1,6 @@
 """Sealing, keys and receipts: what makes a transcript unreadable, and a purge provable."""
 
+from masker.vault.keyfile import make_key_file
 from masker.vault.providers import (
     EnvironmentKeys,
     FileKeys,
@@ -15,5 +16,6 @@ __all__ = [
     "KeyProvider",
     "PassphraseKeys",
     "Receipt",
+    "make_key_file",
     "open_keys",
 ]

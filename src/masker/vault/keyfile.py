@@ -20,12 +20,13 @@ _COMMENT = (
 )
 
 
-def make_key_file(path: Path) -> None:
+def make_key_file(path: str | os.PathLike[str]) -> None:
     """Write a key file with a fresh key, mode 0600, durable before this returns.
 
     Raises:
         KeysError: there is such a file already, or it cannot be written.
     """
+    path = Path(path)
     key = os.urandom(KEY_BYTES)
     line = f"{_MARK}:{_checksum(key)}:{base64.b64encode(key).decode()}\n"
     try:
