@@ -77,7 +77,9 @@ def read_key_file(path: Path) -> bytes:
             key = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             key = b""
-        if mark == _MARK and len(key) == KEY_BYTES and checksum == _checksum(key):
+        # Base64 has several writings of some bytes; only the one that was written is whole.
+        whole = encoded == base64.b64encode(key).decode() and checksum == _checksum(key)
+        if mark == _MARK and len(key) == KEY_BYTES and whole:
             return key
     raise KeysError(f"{path} is no masker key file, or is damaged; take it from your offline copy")
 

@@ -120,6 +120,8 @@ class Receipt:
             key = Ed25519PublicKey.from_public_bytes(trusted)
         except (ValueError, binascii.Error):
             raise ReceiptError("key or signature cannot be read") from None
+        if base64.b64encode(signature).decode() != self.signature or own.hex() != self.public_key:
+            raise ReceiptError("key or signature is not written as it was signed")
         if not hmac.compare_digest(own, trusted):
             raise ReceiptError("was signed by another key than the one given")
         try:
