@@ -14,9 +14,9 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 DIGITS = re.compile("[0-9]{5}")
 
 
-def run(name: str, *arguments: str) -> list[str]:
+def run(name: str, *arguments: str, interpreter: tuple[str, ...] = ()) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+        [sys.executable, "-W", "error", *interpreter, str(EXAMPLES / name), *arguments],
         capture_output=True, check=True, text=True, encoding="utf-8",
     )  # fmt: skip
     assert done.stderr == ""
@@ -57,3 +57,50 @@ def test_wechat() -> None:
         "openid-1 0 卡号是**** ****", "200 OK", "success",
         "openid-1 0 **** ****", "200 OK", "success",
     ]  # fmt: skip
+
+
+def test_a_pipeline_around_a_model() -> None:
+    assert run("pipeline.py") == [
+        "model reads:    <CARD_1>, that is all of it",
+        "customer reads: I have charged 5105 1051 0510 5100 as you asked.",
+        "stored:         please charge **** ****",
+        "stored:         **** ****, that is all of it",
+        "stored:         I have charged **** **** **** 5100 as you asked.",
+        "customer reads: This deletes your chat history for good. Reply “yes” to go on.",
+        "customer reads: Your records are deleted. Receipt",
+        "left:           []",
+    ]
+
+
+def test_an_application_behind_the_middleware() -> None:
+    assert run("asgi.py") == [
+        "the application reads: my card is **** ****",
+        "the application reads: **** ****",
+        "the client reads:      your card **** **** **** 5100 is active",
+    ]
+
+
+def test_an_openai_client() -> None:
+    assert run("openai_client.py") == [
+        "the model reads: ['my card is **** ****', '<CARD_1>, please note it']",
+        "you read:        I noted 5105 1051 0510 5100, not **** **** **** 0002.",
+    ]
+
+
+def test_a_langchain_agent() -> None:
+    assert run("langchain_agent.py") == [
+        "streamed: the number **** **** **** 5100 it is",
+        (
+            "state:    ['my card is **** ****', 'please go on', '**** ****, can you say it again?'"
+            ", 'the number **** **** **** 5100 it is']"
+        ),
+    ]
+
+
+def test_a_litellm_guardrail() -> None:
+    # LiteLLM's own types make pydantic warn when they are first used.
+    ignored = ("-W", "ignore:Item:UserWarning")
+    assert run("litellm_guardrail.py", interpreter=ignored) == [
+        "whole:    it is **** **** **** 5100, as you know",
+        "streamed: it is **** **** **** 5100, as you know",
+    ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 from masker import MaskedMessage, Masker, Message, MessageError
 from masker.errors import StageError
 from masker.middleware import AsyncPipeline, Pipeline, PurgeWords
+from masker.stores import open_store
+from masker.vault.keyfile import make_key_file
 from pipelines import (
     SECRET,
     BrokenRedactor,
@@ -441,6 +445,45 @@ def test_a_purge_that_fails_is_an_error_and_no_receipt() -> None:
     say(pipeline, "delete my data", 1)
     with pytest.raises(StageError, match=r"store: purge failed \(OSError\)"):
         say(pipeline, "yes", 2)
+
+
+def test_a_real_store_keeps_masks_and_purges_what_is_asked(tmp_path: Path) -> None:
+    make_key_file(tmp_path / "keys")
+    url, keys = f"sqlite:///{tmp_path}/chat.db", f"file:{tmp_path}/keys"
+
+    def talk(step: Any, driver: Any) -> Any:
+        return asyncio.run(step) if driver is AsyncPipeline else step
+
+    for conversation_id, driver in (("c1", Pipeline), ("c2", AsyncPipeline)):
+        store = open_store(url, keys=keys)
+        pipeline: Any = driver(MASKER, store=store, tokens=True, purge=PurgeWords())
+        said = [f"card {CARD} ok", "it says 6225", "delete my data", "yes", "hello again"]
+        turns = [
+            talk(
+                pipeline.receive(
+                    Message(conversation_id, f"m{number}", "user", text, dt.datetime.now(dt.UTC))
+                ),
+                driver,
+            )
+            for number, text in enumerate(said)
+        ]
+        assert turns[0].text == "card <CARD_1> ok"
+        assert turns[3].receipt.status == "complete"
+        assert turns[3].receipt.id in turns[3].answer
+        assert turns[3].receipt.messages == 4
+        assert [m.text for m in store.transcript(conversation_id)] == ["hello again"]
+        store.close()
+
+
+@pytest.mark.parametrize(("status", "said"), [("held", "not deleted"), ("pending", "goes on")])
+def test_a_purge_that_is_not_complete_is_not_said_to_be(status: str, said: str) -> None:
+    class Held(ListStore):
+        def purge(self, **_: Any) -> Any:
+            return SimpleNamespace(id="r1", status=status)
+
+    pipeline = Pipeline(MASKER, store=Held(), purge=PurgeWords())
+    say(pipeline, "delete my data", 1)
+    assert said in say(pipeline, "yes", 2).answer
 
 
 # -- drivers ---------------------------------------------------------------------------------

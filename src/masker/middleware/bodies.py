@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 import copy
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 from uuid import uuid4
 
@@ -194,6 +195,8 @@ class Talk:
             (slot.message_id if slot else None) or f"message-{uuid4()}",
             (slot.sender if slot else None) or sender,
             text,
+            # When it came: a store needs to know whether that was before a purge.
+            datetime.now(UTC),
             subject=slot.subject if slot else None,
         )
 
@@ -303,13 +306,21 @@ class Chunks:
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
         self._open: dict[Any, tuple[Reply, Document, Slot]] = {}
+        self._senders: dict[Any, str] = {}
+
+    def _key(self, slot: Slot, names: documents.Path) -> Any:
+        """Which stream a text is a chunk of; many say who speaks in the first chunk alone."""
+        place = (slot.conversation_id, names, slot.index)
+        sender = slot.sender or self._senders.get(place, "assistant")
+        self._senders[place] = sender
+        return (*place, sender)
 
     async def feed(self, document: Document) -> None:
         """Each text of the document becomes what of its stream is safe to send now."""
         ends = documents.is_end(document)
         for slot in self._talk.chunks_of(document):
             names = tuple(step for step in slot.path if isinstance(step, str))
-            key = (slot.conversation_id, slot.sender, names, slot.index)
+            key = self._key(slot, names)
             held = self._open.get(key)
             reply = held[0] if held else await self._talk.reply(slot)
             text = reply.feed(slot.text)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, NotRequired
 from uuid import uuid4
 
@@ -82,6 +83,8 @@ class _Masking:
                 f"{message.id or uuid4()}:{number}",
                 _SENDERS.get(message.type, message.type),
                 text,
+                # When it came: a store needs to know whether that was before a purge.
+                datetime.now(UTC) if talk.remembered else None,
             )
             for message in messages
             for number, text in enumerate(_texts(message.content))

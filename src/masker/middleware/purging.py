@@ -34,6 +34,14 @@ class PurgeWords:
         "This deletes your chat history for good. Reply “yes” to go on."
     )
     done: str = "您的记录已删除。回执: {receipt} / Your records are deleted. Receipt: {receipt}"
+    pending: str = (
+        "您的记录已无法读取, 正在清除。回执: {receipt} / "
+        "Nobody can read your records any more; their erasure goes on. Receipt: {receipt}"
+    )
+    held: str = (
+        "依法须保留, 您的记录未删除。回执: {receipt} / "
+        "Your records have to be kept for now and are not deleted. Receipt: {receipt}"
+    )
     scope: Literal["conversation", "subject"] = "conversation"
 
 
@@ -54,7 +62,7 @@ class Confirm:
     words: PurgeWords
 
     def answer(self, receipt: Any) -> str:
-        """What to say once it is done."""
+        """What to say of what was done."""
         name = next(
             (
                 str(getattr(receipt, field))
@@ -63,7 +71,9 @@ class Confirm:
             ),
             receipt if isinstance(receipt, str) else "-",
         )
-        return self.words.done.replace("{receipt}", name)
+        said = {"pending": self.words.pending, "held": self.words.held}
+        told = said.get(str(getattr(receipt, "status", "")), self.words.done)
+        return told.replace("{receipt}", name)
 
 
 class Conversations:

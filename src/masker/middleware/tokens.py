@@ -236,8 +236,9 @@ class TokenMaps:
         tokens = self.of(conversation)
         for number, value in _numbers_of(self._parts(context), self._is_whole):
             rule, entity = value[0].finding.rule, value[0].finding.entity
-            original = "".join(part.text for part in value)
-            masked = "".join(part.mask for part in value)
+            between = _separator(value)
+            original = between.join(part.text for part in value)
+            masked = between.join(part.mask for part in value)
             token = tokens.token(entity, self._value_key(rule, original), original, masked)
             linked += [(part, token) for part in number]
         return linked
@@ -345,6 +346,11 @@ def _numbers_of(
             size = next((n for n in sizes if is_whole(rule, _spelt(group[:n]))), len(group))
             yield group[:size], group[:size]
             group = group[size:]
+
+
+def _separator(parts: list[_Part]) -> str:
+    """What stands between groups within the parts, and so belongs between these as well."""
+    return next((char for part in parts for char in part.text.strip() if is_separator(char)), "")
 
 
 def _spelt(parts: list[_Part]) -> str:
