@@ -160,7 +160,7 @@ def test_issue_35011_streamed_tokens_are_masked() -> None:
 # -- streams ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(written_numbers(), seeds())
 def test_a_streamed_answer_is_what_the_whole_would_be(
     digits: tuple[Written, ...], seed: int

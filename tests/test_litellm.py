@@ -108,7 +108,7 @@ def test_issue_41611_a_value_split_over_chunks_is_masked() -> None:
 # -- hooks of the proxy ------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(written_numbers(), seeds())
 def test_a_streamed_answer_is_what_the_whole_would_be(
     digits: tuple[Written, ...], seed: int

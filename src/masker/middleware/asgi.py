@@ -312,7 +312,9 @@ class _Response:
         assert self._start is not None
         piece, last = event.get("body", b""), not event.get("more_body", False)
         if self._body is None and not self._started:
-            headers = dict(self._start.get("headers", []))
+            # Lower case is what the specification asks for, and not what everybody does.
+            held = self._start.get("headers", [])
+            headers = {bytes(name).lower(): bytes(value) for name, value in held}
             kind, charset = content_type(headers)
             bodiless = self._head or self._start["status"] in _BODILESS or (last and not piece)
             try:
