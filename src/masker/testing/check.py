@@ -33,7 +33,7 @@ BUDGET = 45.0
 # The share of small changes that examples must notice, in per cent, unless said otherwise.
 MIN_SCORE = 80.0
 # Of a rule's time, what each of the long checks may have taken when it ends.
-_PROMISES, _CUTS, _MUTATION = 0.5, 0.65, 1.0
+_MUTATION, _PROMISES, _CUTS = 0.5, 0.85, 1.0
 # Within a budget, every cut that there is time for.
 _ALL = 2**24
 # Below this a second process costs more than it gives.
@@ -142,15 +142,18 @@ def check_rule(
     claims.check_digit(subject)
 
     # What its own examples refute needs no search for more: the first thing found is told.
-    def promises() -> None:
-        check_promises(subject, until(_PROMISES), settings.scenes)
-
+    # Mutation comes first in time, for it is what a score is asked of, and is told last.
+    unnoticed: list[Problem] = []
+    if not subject.result.failed:
+        told = len(subject.result.problems)
+        check_mutation(subject, until(_MUTATION), settings.min_score)
+        unnoticed = subject.result.problems[told:]
+        del subject.result.problems[told:]
     steps: list[Callable[[], None]] = [
-        promises,
+        lambda: check_promises(subject, until(_PROMISES), settings.scenes),
         lambda: check_cuts(subject, until(_CUTS), MOST if seconds is None else _ALL),
         lambda: check_neighbours(subject),
         lambda: check_chance(subject),
-        lambda: check_mutation(subject, until(_MUTATION), settings.min_score),
     ]
     if rule.view == "text":
         # Of texts it is the neighbours that say what is wrong in the plainest words.
@@ -158,6 +161,11 @@ def check_rule(
     for step in steps:
         if not subject.result.failed:
             step()
+    if subject.result.failed:
+        subject.result.done.pop("mutation", None)
+        subject.result.mutants = subject.result.noticed = 0
+    else:
+        subject.result.problems += unnoticed
     for check in ("neighbours", "promises", "cuts", "chance", "mutation"):
         if subject.result.failed and check not in subject.result.done:
             subject.result.skipped.setdefault(check, "left out: the rule fails already")
