@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 import archive_files as files
 from archive_files import NOON, Said, jsonl, masked, said
-from masker import Masker, Message
+from masker import MaskedMessage, Masker, Message
 from masker.archive import ArchiveError, Options, Summary, extraction, partitions, report, scan
 from masker.archive.records import microseconds, stars
 from masker.stores import open_store
 from masker.vault.keyfile import make_key_file
+from strategies import conversations
 from test_archive_formats import Quiet
 
 CARD = "4111111111111111"
@@ -191,6 +192,44 @@ def test_partitions_that_do_not_fit_into_memory_give_the_same(
     monkeypatch.setattr(extraction, "MAX_LINKS", 2)
     run(tmp_path / "in.jsonl", tmp_path / "out")
     assert (tmp_path / "out/in.jsonl").read_bytes() == jsonl(masked(messages))
+
+
+@pytest.mark.parametrize("subject", [False, True])
+@given(data=st.data())
+@settings(max_examples=8)
+def test_dictations_of_every_kind_come_out_as_the_library_masks_them(
+    tmp_path_factory: Any, subject: bool, data: st.DataObject
+) -> None:
+    scenes = data.draw(
+        st.lists(
+            conversations(parties=2, chat=True, label=True, resend=True, subject=subject),
+            min_size=2,
+            max_size=8,
+        )
+    )
+    rows: list[dict[str, Any]] = []
+    texts: dict[tuple[str, str], str] = {}
+    for number, scene in enumerate(scenes):
+        redactor = Masker().redactor()
+        outs: list[MaskedMessage] = []
+        for sent in scene.sent:
+            one = sent.message
+            assert one.timestamp is not None
+            rows.append(
+                {"conversation_id": f"{number}/{one.conversation_id}", "sender": one.sender,
+                 "message_id": one.message_id, "timestamp": one.timestamp.isoformat(),
+                 "subject": one.subject and f"{number}/{one.subject}", "text": one.text}
+            )  # fmt: skip
+            outs += redactor.receive(one)
+        for out in outs + redactor.close():
+            texts[f"{number}/{out.conversation_id}", out.message_id] = out.text
+    data.draw(st.randoms(use_true_random=False)).shuffle(rows)
+    folder = tmp_path_factory.mktemp("dictations")
+    (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(folder / "in.jsonl", folder / "out")
+    found = rows_of(folder / "out/in.jsonl")
+    expected = [{**row, "text": texts[row["conversation_id"], row["message_id"]]} for row in rows]
+    assert found == expected
 
 
 def test_ranges_of_a_large_file_give_what_the_whole_gives(
