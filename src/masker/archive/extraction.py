@@ -18,7 +18,7 @@ import msgspec
 
 from masker import Masker
 from masker.archive.partitions import Partitions, Sorter
-from masker.archive.records import ArchiveError, Copy, Edit, Record, Rows, Unreadable
+from masker.archive.records import Copy, Edit, Record, Rows, Unreadable, is_full, reason_of
 from masker.archive.spelling import BLANK
 from masker.core import characters
 
@@ -114,12 +114,10 @@ class Extraction:
         found = Extracted(links=set(), reported=[])
         try:
             self._take(source, records, name, found)
-        except ArchiveError as error:
-            found.failed = str(error)
-        except (OSError, EOFError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
+        except Exception as error:
+            if is_full(error):
                 raise
-            found.failed = "is broken"
+            found.failed = reason_of(error)
         return found
 
     def flush(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from masker.archive.extraction import EDIT, Extracted, Extraction, edit_record
 from masker.archive.fields import Fields
 from masker.archive.formats import FORMATS
 from masker.archive.partitions import Blocks, Partitions, Sorter, files_of, in_order, new_key
-from masker.archive.records import ArchiveError, Edit
+from masker.archive.records import Edit, is_full, reason_of
 from masker.archive.sources import File, context_of
 from masker.archive.workers import tick
 from masker.archive.writing import prepare
@@ -109,8 +108,10 @@ def extract(task: ExtractTask) -> list[Extracted]:
                 answers.append(
                     extraction.take(number, form.read(stream, context, start, end), source.name)
                 )
-        except (OSError, EOFError, ArchiveError) as error:
-            answers.append(Extracted(links=set(), failed=_reason(error)))
+        except Exception as error:
+            if is_full(error):
+                raise
+            answers.append(Extracted(links=set(), failed=reason_of(error)))
         tick(source.size if end is None else end - start)
     extraction.flush()
     extraction.blanks()
@@ -178,8 +179,8 @@ def write(
 
     try:
         part, blanked = prepare(setup.files[number], edits, setup.attempt)
-    except (OSError, EOFError, ArchiveError) as error:
-        return None, 0, _reason(error), isinstance(error, OSError)
+    except Exception as error:  # noqa: BLE001 - a file that cannot be written is not, and no more
+        return None, 0, reason_of(error), is_full(error)
     return part, blanked, None, False
 
 
@@ -213,11 +214,3 @@ def findings_with_places(path: Path) -> Iterator[tuple[int, int, Found]]:
             record = file.read(int.from_bytes(head, "big"))
             source, start = EDIT.unpack_from(record)
             yield source, start, _found(record[EDIT.size :])
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ArchiveError):
-        return str(error)
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno).lower()
-    return "is broken"

@@ -9,6 +9,8 @@ ends and encodings stay as they were.
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
@@ -23,6 +25,28 @@ _MAX_MICROSECONDS = 1 << 60
 
 class ArchiveError(MaskerError):
     """An archive cannot be read, or its output not be written; names file and place."""
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file cannot be read or written, without a word of what is in it.
+
+    Whatever a library raises over a broken file ends the reading of this file, and no more.
+    """
+    if isinstance(error, ArchiveError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno).lower()
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    return f"is broken ({type(error).__name__})"
+
+
+def is_full(error: Exception) -> bool:
+    """Whether there is no room where something was to be written."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 class Copy(NamedTuple):

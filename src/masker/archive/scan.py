@@ -25,7 +25,7 @@ from masker.archive.formats import FORMATS, Parquet
 from masker.archive.journal import Journal, Plan
 from masker.archive.partitions import merged
 from masker.archive.passes import ExtractTask, Setup
-from masker.archive.records import ArchiveError
+from masker.archive.records import ArchiveError, reason_of
 from masker.archive.sources import STATE, STDIN, File, Inspector, Source, files_of, found
 from masker.archive.workers import Workers
 from masker.archive.writing import clean, publish
@@ -246,10 +246,8 @@ class _Scan:
             try:
                 for guess in inspector.inspect(file, told=named):
                     guesses.setdefault(guess, []).append(file.name)
-            except ArchiveError as error:
-                self._fail(file, str(error))
-            except OSError as error:
-                self._fail(file, f"cannot be read: {os.strerror(error.errno or 0).lower()}")
+            except Exception as error:  # noqa: BLE001 - a broken file ends nothing but itself
+                self._fail(file, reason_of(error))
         for guess, names in guesses.items():
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             self._tell.note(f"{names[0]}{more}: {guess}")

@@ -25,6 +25,8 @@ from masker.archive.records import ArchiveError, Rows, Unreadable, microseconds
 CHUNK = 1 << 20
 MAX_LINE = 1 << 26
 _SAMPLE = 200
+_FIRST = 8
+BOM = b"\xef\xbb\xbf"
 _NO_OTHERS = (None,) * 16
 _ROLES = ("conversation", "sender", "id", "time", "channel", "subject")
 # A name of a field may be written with escapes; then it is not seen as what it is.
@@ -39,17 +41,16 @@ class JsonLines(Format):
     splits = True
 
     def recognises(self, head: bytes, path: Path) -> bool:
-        lines = head.lstrip(b"\xef\xbb\xbf").split(b"\n", 2)
-        first = next((line for line in lines[:2] if line.strip()), b"")
-        if first.lstrip()[:1] != b"{":
+        lines = [line for line in head.removeprefix(BOM).split(b"\n")[:_FIRST] if line.strip()]
+        if not lines or lines[0].lstrip()[:1] != b"{":
             return False
-        try:
-            msgspec.json.decode(first)
-        except (msgspec.DecodeError, RecursionError):
-            return path.suffix.casefold() in {".jsonl", ".ndjson"}
-        rest = head[head.find(first) + len(first) :].strip()
-        # One object alone is a document, unless it is called otherwise or says itself what it is.
-        return bool(rest) or path.suffix.casefold() in {".jsonl", ".ndjson"}
+        whole = sum(map(_is_object, lines))
+        # One object alone is a document, unless it is called otherwise; and a line may be broken.
+        return (
+            whole > 1
+            or (whole == 1 and len(lines) > 1)
+            or (path.suffix.casefold() in {".jsonl", ".ndjson"})
+        )
 
     def prepare(self, head: bytes, context: Context) -> None:
         names: dict[str, None] = {}
@@ -79,6 +80,13 @@ class JsonLines(Format):
                 yield from _careful(lines, offset, number, scanner, context)
             if number >= 0:
                 number += len(lines)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _lines_before(stream: BinaryIO, offset: int) -> int:
