@@ -4,6 +4,8 @@
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# What the demo needs is a small part of what the tests need.
+SMALL  := $(VENV)/.installed-cli
 # The first interpreter that really starts and is new enough: a name on PATH may be an empty shim.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	"$$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
@@ -20,13 +22,19 @@ help:
 	@echo "make bench  speed beside peers, memory, false alarms (sets up peers first)"
 	@echo "make clean  removes .venv, caches and built files"
 
-$(STAMP): pyproject.toml
+$(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "masker needs Python 3.11 or newer (with venv) on PATH" >&2; exit 1; }
-	@test -x $(BIN)/python || { echo "setting up $(VENV)" >&2; "$(PYTHON)" -m venv $(VENV); }
+	@echo "setting up $(VENV)" >&2; "$(PYTHON)" -m venv $(VENV)
+
+$(STAMP): pyproject.toml | $(VENV)/bin/python
 	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(SMALL)
+
+$(SMALL): pyproject.toml | $(VENV)/bin/python
+	@$(PIP) install --editable '.[cli,store]'
 	@touch $@
 
-demo: $(STAMP)
+demo: $(SMALL)
 	@$(BIN)/python examples/demo.py
 
 lint: $(STAMP)
