@@ -1,4 +1,8 @@
-"""`make demo`: every example through `masker run`, what was typed beside what is stored."""
+"""`make demo`: every example through `masker run`, what was typed beside what is stored.
+
+The chats go into an encrypted store in SQLite, in a temporary folder. At the end its files are
+searched, byte by byte, for what was typed, one conversation is purged, and the receipt is checked.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from leaks import FILL, Count, Key, Number, count, key_of
@@ -20,16 +26,28 @@ HERE = Path(__file__).parent
 # Wide enough for two columns of chat, and for a log file that has no width of its own.
 WIDTH = 100
 
+# In the demo's folder.
+STORE = "sqlite:///transcripts.db"
+KEYS = "file:masker.keys"
+
 Revisions = list[dict[str, Any]]
 
 
-def run(path: Path) -> tuple[list[dict[str, Any]], Revisions]:
-    """What is in a file, and what `masker run` makes of it, through a pipe."""
+def masker(folder: Path, *arguments: str, data: bytes = b"") -> bytes:
+    """What a command prints, with the store and the keys of the demo's folder."""
+    command = [sys.executable, "-m", "masker", *arguments]
+    done = subprocess.run(command, input=data, capture_output=True, check=False, cwd=folder)
+    if done.returncode:
+        sys.exit(done.stderr.decode())
+    return done.stdout
+
+
+def run(path: Path, folder: Path) -> tuple[list[dict[str, Any]], Revisions]:
+    """What is in a file, and what `masker run` makes of it, through a pipe, into the store."""
     lines = path.read_bytes()
-    command = [sys.executable, "-m", "masker", "run"]
-    done = subprocess.run(command, input=lines, stdout=subprocess.PIPE, check=True)
+    stored = masker(folder, "run", "--store", STORE, "--keys", KEYS, data=lines)
     return [json.loads(line) for line in lines.splitlines()], [
-        json.loads(line) for line in done.stdout.splitlines()
+        json.loads(line) for line in stored.splitlines()
     ]
 
 
@@ -142,6 +160,32 @@ def summary(console: Console, numbers: list[Number], counts: list[Count], stored
     return leaked + changed + lost
 
 
+def kept(console: Console, folder: Path, typed: Sequence[dict[str, Any]]) -> int:
+    """What is in the files of the store, and after a purge; how much of it should not be."""
+    console.rule("[bold]What is kept")
+    stores = sorted(folder.glob("transcripts*"))
+    texts = {message["text"].encode() for message in typed if len(message["text"]) > 3}
+    seen = sum(text in path.read_bytes() for path in stores for text in texts)
+    sizes = ", ".join(f"{path.name} {path.stat().st_size // 1024} KiB" for path in stores)
+    console.print(f"encrypted, in SQLite: [bold]{sizes}[/]")
+    console.print(f"messages as typed that a search of their bytes finds: [bold]{seen}[/]")
+    conversation = typed[0]["conversation_id"]
+    where = ("--store", STORE, "--keys", KEYS)
+    before = masker(folder, "transcript", conversation, *where).splitlines()
+    receipt = masker(folder, "purge", "--conversation", conversation, "--yes", *where)
+    (folder / "receipt.json").write_bytes(receipt)
+    masker(folder, "receipt", "verify", "receipt.json")
+    said = json.loads(receipt)
+    after = masker(folder, "verify", *where)
+    console.print(
+        f"{conversation}: {len(before)} messages read back, then purged: receipt "
+        f"{said['number']} [bold]{said['status']}[/], {said['keys']} keys destroyed, "
+        "signature holds"
+    )
+    console.print(f"every record that is left, checked: {after.decode().strip() or 'whole'}")
+    return seen + (said["messages"] != len(before))
+
+
 def main() -> int:
     """Show every example; 1 where a digit leaked, a message was lost or other text was changed."""
     console = Console(highlight=False)
@@ -156,16 +200,23 @@ def main() -> int:
     numbers: list[Number] = []
     counts: list[Count] = []
     everything: Revisions = []
-    for name, file in planted.items():
-        # Names are unique over all files once the file stands before them.
-        here = [Number.read(f"{name}: {each}", number) for each, number in file["numbers"].items()]
-        typed, stored = run(HERE / name)
-        console.rule(f"[bold]{file['title']}", align="left")
-        show(console, typed, stored, here)
-        counts.append(count(typed, stored, here))
-        numbers += here
-        everything += stored
-    return 1 if summary(console, numbers, counts, everything) else 0
+    sent: list[dict[str, Any]] = []
+    with TemporaryDirectory(prefix="masker-demo-") as temporary:
+        folder = Path(temporary)
+        masker(folder, "keys", "init", "--keys", KEYS)
+        for name, file in planted.items():
+            # Names are unique over all files once the file stands before them.
+            here = [Number.read(f"{name}: {each}", one) for each, one in file["numbers"].items()]
+            typed, stored = run(HERE / name, folder)
+            console.rule(f"[bold]{file['title']}", align="left")
+            show(console, typed, stored, here)
+            counts.append(count(typed, stored, here))
+            numbers += here
+            everything += stored
+            sent += typed
+        wrong = kept(console, folder, sent)
+    wrong += summary(console, numbers, counts, everything)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
