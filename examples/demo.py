@@ -183,7 +183,7 @@ def kept(console: Console, folder: Path, typed: Sequence[dict[str, Any]]) -> int
         "signature holds"
     )
     console.print(f"every record that is left, checked: {after.decode().strip() or 'whole'}")
-    return seen + (said["messages"] != len(before))
+    return seen + int(said["messages"] != len(before))
 
 
 def main() -> int:
