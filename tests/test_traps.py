@@ -431,7 +431,7 @@ NUMBERED_TALK = (
 @pytest.mark.parametrize("delivery", ["revise", "hold"])
 @pytest.mark.parametrize("talk", NUMBERED_TALK)
 def test_talk_with_small_numbers_parts_nothing(talk: str, delivery: my.Delivery) -> None:
-    messages = ["前面是51051051", talk, "后面是05105100"]
+    messages: list[str | tuple[str, str]] = ["前面是51051051", talk, "后面是05105100"]
     assert final_texts(messages, delivery) == ["前面是********", talk, "后面是****5100"]
     messages = ["51051051", talk, "05105100"]
     assert final_texts(messages, delivery) == ["********", talk, "****5100"]
@@ -440,7 +440,7 @@ def test_talk_with_small_numbers_parts_nothing(talk: str, delivery: my.Delivery)
 LUCKY_18 = lucky("62220212345678901?")
 
 # What the words that called a number leave alone, once it was given.
-AFTER_A_NUMBER: dict[str, tuple[list[str], list[str]]] = {
+AFTER_A_NUMBER: dict[str, tuple[list[str | tuple[str, str]], list[str]]] = {
     "a quantity before": (
         ["medium 1", f"我的卡号是{LUCKY_18}"],
         ["medium 1", f"我的卡号是{'*' * 14}{LUCKY_18[-4:]}"],
