@@ -78,6 +78,24 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def fill(self) -> None:
+        """It has no memory left, and may not evict."""
+        with self.client() as client:
+            client.config_set("maxmemory", 1)
+
+    def empty(self) -> None:
+        with self.client() as client:
+            client.config_set("maxmemory", 0)
+
+    def demote(self) -> None:
+        """It is a replica: it answers, and takes nothing."""
+        with self.client() as client:
+            client.replicaof("127.0.0.1", 1)
+
+    def promote(self) -> None:
+        with self.client() as client:
+            client.replicaof("NO", "ONE")
+
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url)
 

@@ -64,7 +64,7 @@ def finals(out: list[MaskedMessage]) -> dict[str, str]:
 
 
 @deliveries
-@pytest.mark.parametrize("way", ["kill", "freeze"])
+@pytest.mark.parametrize("way", ["kill", "freeze", "fill", "demote"])
 def test_while_redis_is_away_everything_comes_out_masked(
     server: RedisServer, delivery: str, way: str
 ) -> None:
@@ -74,7 +74,8 @@ def test_while_redis_is_away_everything_comes_out_masked(
     out += worker.receive(message(2, f"{REST}, 66 thanks to Ann"))
     out += worker.receive(message(3, "hello"))
     assert worker.failures == 2
-    server.thaw() if way == "freeze" else server.start()
+    {"freeze": server.thaw, "kill": server.start, "fill": server.empty,
+     "demote": server.promote}[way]()  # fmt: skip
     out += worker.advance(NOON + dt.timedelta(hours=1))
     out += worker.close()
     assert finals(out) == {"m1": MASKED, "m2": f"{MASKED}, ** thanks to Ann", "m3": "hello"}
