@@ -14,6 +14,7 @@ the redactor breaks, the message comes out wholly masked, under either policy.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias
@@ -333,6 +334,10 @@ class Flow:
                 stage="store", act="save_all", kind=type(error).__name__,
                 waiting=len(self._unsaved),
             ) from None  # fmt: skip
+        # A redactor over buffers keeps what it gave out until it hears that it is stored. Where it
+        # does not hear, it comes out once more: no harm, and no reason to fail.
+        with suppress(Exception):
+            yield Act("redactor", "acknowledge", (unsaved,))
 
     def _expanded(self, masked: MaskedMessage) -> MaskedMessage:
         """A message as it is stored: what its tokens stand for, masked."""

@@ -104,8 +104,8 @@ class _Stages:
 
     def _method(self, act: Act) -> Any:
         target = self._redactor if act.of == "redactor" else self._store
-        # `lane` is what a redactor may offer, not what it has to.
-        return getattr(target, act.verb, _nothing if act.verb == "lane" else None)
+        # These a redactor may offer, and need not.
+        return getattr(target, act.verb, _nothing if act.verb in ("lane", "acknowledge") else None)
 
     def _begin(
         self, conversation_id: str, message_id: str | None, sender: str, **fields: Any
