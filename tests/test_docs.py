@@ -128,3 +128,15 @@ def test_every_check_is_named_in_the_rule_format() -> None:
     text = (ROOT / "docs" / "rule-format.md").read_text(encoding="utf-8")
     named = text.split("The checks are ")[1].split("\n\n")[0]
     assert set(re.findall(r"`([\w-]+)`", named)) == set(CHECKS)
+
+
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    there = {
+        name
+        for path in (ROOT / "tests").glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named
+    assert named <= there

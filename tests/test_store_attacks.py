@@ -338,6 +338,33 @@ def test_an_old_copy_of_the_data_opens_nothing_that_was_purged(site: Site, tmp_p
             assert store.transcript(name) == []
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["UPDATE conversation SET head = x'00' WHERE number = 1",
+     "UPDATE record SET sealed = x'4d4b' WHERE place = 1", "DELETE FROM record WHERE place = 2",
+     "DELETE FROM conversation WHERE number = 1", "UPDATE directory SET slot = 99", None],
+)  # fmt: skip
+def test_what_was_damaged_or_rolled_back_can_still_be_purged(site: Site, sql: str | None) -> None:
+    filled(site)
+    if sql is None:
+        old = site.data.read_bytes()
+        with site.open() as store:
+            store.save(message(9))
+        site.data.write_bytes(old)
+    else:
+        edit(site.data, sql)
+    assert is_refused(site)
+    with site.open() as store:
+        store.hold(subject="u-1")
+        assert store.purge(conversation_id="c1").status == ("held" if sql is None or (
+            "DELETE FROM conversation" not in sql) else "complete")  # fmt: skip
+        store.release(subject="u-1")
+        receipt = store.purge(conversation_id="c1")
+        assert (receipt.status, receipt.keys > 0) == ("complete", True)
+        assert isinstance(store.transcript("c1"), Tombstone)
+        assert store.purge(conversation_id="c1") == receipt
+
+
 def test_data_is_not_readable_with_the_keys_of_later_and_files_of_earlier_mixed(site: Site) -> None:
     filled(site)
     before = site.files()

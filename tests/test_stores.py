@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -555,6 +557,56 @@ def test_several_processes_share_a_store_in_postgresql(
         assert refused.message_id == "m4"
         assert isinstance(one.transcript("c1"), Tombstone)
         assert one.verify().ok
+
+
+def test_threads_may_share_a_store(site: Site) -> None:
+    """Two stores where the backend has several processes; one store for all threads elsewhere."""
+    with site.open() as one, ExitStack() as stack:
+        stores = [one, one] if site.is_sqlite else [one, stack.enter_context(site.open())]
+
+        def save(worker: int) -> None:
+            for number in range(20):
+                for conversation in ("c1", f"c-{number}"):
+                    stores[worker % 2].save(message(f"{worker}-{number}", conversation))
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(save, range(4)))
+        assert len(one.transcript("c1")) == 80
+        assert all(len(one.transcript(f"c-{number}")) == 4 for number in range(20))
+        assert one.verify().ok
+
+
+class CountingKeys:
+    """A provider that counts what it is asked."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def wrap(self, key: bytes, context: Mapping[str, str]) -> bytes:
+        self.asked.append(f"wrap {context['epoch']}")
+        return bytes(byte ^ 0x55 for byte in key)
+
+    def unwrap(self, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        self.asked.append(f"unwrap {context['epoch']}")
+        return bytes(byte ^ 0x55 for byte in wrapped)
+
+    def destroy(self, wrapped: bytes) -> None:
+        self.asked.append("destroy")
+
+
+def test_a_provider_is_asked_once_an_epoch_and_never_for_a_message(site: Site) -> None:
+    keys = CountingKeys()
+    with site.open(keys=keys) as store:
+        for number in range(50):
+            store.save(message(number, f"c{number}", subject=f"u-{number}"))
+        assert keys.asked == ["wrap 1"]
+    with site.open(keys=keys) as store:
+        store.transcript("c1")
+        store.rotate()
+        store.save(message(99))
+    assert keys.asked == ["wrap 1", "unwrap 1", "wrap 2", "destroy"]
 
 
 def test_a_reader_in_postgresql_keeps_a_purge_pending(

@@ -128,7 +128,8 @@ def purge(
         limit = None if before is None else _time(before)
         if sum(each is not None for each in (conversation, subject, limit)) != 1:
             raise StoreError("say one of --conversation, --subject and --before")
-        _confirm(_asked(transcripts, conversation, subject, before), yes=yes)
+        if not yes and sys.stdin.isatty():
+            _confirm(_asked(transcripts, conversation, subject, before), yes=yes)
         with progress_bar("purging") as step:
             receipt = transcripts.purge(
                 conversation_id=conversation, subject=subject, before=limit, progress=step

@@ -27,6 +27,9 @@ class Database(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Everything within is durable when it ends, or undone where it raises."""
 
+    def lock(self, name: bytes) -> None:
+        """Until the transaction ends, other processes that begin this wait."""
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement; all rows of its answer."""
 

@@ -109,6 +109,15 @@ class PostgresDatabase:
         if number is not None:
             self._written = number
 
+    def lock(self, name: bytes) -> None:
+        """Wait for other processes that begin something by this name, until the transaction ends.
+
+        A row that is not there yet cannot be locked. Names share a thousand locks, as the server
+        has room for so many; locks follow the order of names, in which all are taken.
+        """
+        key = _MAKING + 1 + (int.from_bytes(name[:2], "big") >> 6)
+        self.execute("SELECT pg_advisory_xact_lock(?)", (key,))
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement; all rows of its answer."""
         try:

@@ -27,7 +27,8 @@ from masker.stores import codec
 from masker.stores.heads import MIXED, Fence
 from masker.stores.keyring import Want
 from masker.stores.model import Progress
-from masker.stores.shelf import Doomed, Entry, Shelf, State
+from masker.stores.shelf import Shelf
+from masker.stores.states import Doomed, Entry, State
 from masker.vault.receipts import FIRST, Receipt, ScopeKind, commitment
 
 _SALT_BYTES = 16
@@ -135,7 +136,7 @@ class Purges:
         if intent.kind in ("conversation", "subject"):
             with shelf.data.transaction():
                 names = self._targets(intent)
-                states = [shelf.outline(name) for name in names]
+                states = [shelf.condemned(name) for name in names]
                 if not any(state.head.messages and not state.is_leftover for state in states):
                     earlier = self._earlier(intent.scope)
                     if earlier is not None:
@@ -402,7 +403,7 @@ class Purges:
         for intent in begun:
             if intent.kind in ("conversation", "subject"):
                 with shelf.data.transaction():
-                    states = [shelf.outline(name) for name in self._targets(intent)]
+                    states = [shelf.condemned(name) for name in self._targets(intent)]
                     places = self._erase(states, now)
                 for state in states:
                     shelf.drop(state.name)

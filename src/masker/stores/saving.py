@@ -10,7 +10,8 @@ from masker.stores import codec
 from masker.stores.heads import Fence
 from masker.stores.keyring import DataKey, Want
 from masker.stores.model import Refused
-from masker.stores.shelf import Doomed, Entry, Shelf, State
+from masker.stores.shelf import Shelf
+from masker.stores.states import Doomed, Entry, State
 
 SEGMENT_MESSAGES = 128
 """Messages under one data key, at most: that many are sealed again when one is revised."""

@@ -32,6 +32,7 @@ from masker.stores.purging import (
     destroy_doomed,
     to_microseconds,
 )
+from masker.stores.restoring import accept
 from masker.stores.saving import Batch, grouped
 from masker.stores.shelf import Shelf
 from masker.stores.trails import read_trail
@@ -435,7 +436,7 @@ class SealedStore:
         that were saved since are gone. How many conversations had been newer.
         """
         with self._use() as shelf:
-            return shelf.accept(self._clock())
+            return accept(shelf, self._clock())
 
     def compact(self) -> None:
         """Give the space of what was purged back to the file system."""

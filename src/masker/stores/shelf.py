@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from masker.core.messages import MaskedMessage
 from masker.errors import RolledBackError, StoreError, TamperedError
@@ -23,6 +22,7 @@ from masker.stores.database import Database, Row
 from masker.stores.heads import MIXED, Anchor, Digests, Fence, Head
 from masker.stores.keyring import DataKey, Keyring
 from masker.stores.model import EventKind
+from masker.stores.states import Doomed, Entry, State
 from masker.stores.trails import pack_event
 from masker.vault import envelope
 from masker.vault.envelope import Place
@@ -46,102 +46,6 @@ _CACHED_IDS = 500_000
 """Message ids that are kept in memory, over all conversations."""
 _DIRTY = 4096
 """Conversations that may have moved on since their anchor was written."""
-
-
-class Entry(NamedTuple):
-    """One record, as the directory has it."""
-
-    first: int
-    place: int
-    slot: int
-    revision: int
-    messages: int
-    pending: int
-    oldest: int
-    newest: int
-    channel: bytes
-    size: int
-    digest: int
-
-
-class Doomed(NamedTuple):
-    """A key that is to be destroyed, and what of a purge by age goes with it."""
-
-    owner: bytes
-    slot: int
-    mark: bytes
-    intent: int = 0
-    messages: int = 0
-    conversations: int = 0
-
-
-@dataclass(slots=True)
-class State:
-    """A conversation, as far as it is needed to write to it."""
-
-    name: bytes
-    number: int
-    owner: bytes
-    head: Head
-    packed: bytes
-    fence: Fence | None = None
-    is_new: bool = False
-    is_leftover: bool = False
-    """Purged, and still in this file: it was restored from an older copy."""
-    entries: dict[int, Entry] = field(default_factory=dict)
-    """Records by the number of their first message."""
-    segments: dict[int, dict[int, Entry]] = field(default_factory=dict)
-    """The same, by the slot of their key."""
-    filled: dict[int, int] = field(default_factory=dict)
-    """How many messages are under the key of a slot."""
-    known: dict[str, int] = field(default_factory=dict)
-    """Message ids, and the first number of the record each is in."""
-    keys: dict[int, DataKey] = field(default_factory=dict)
-    spare: list[DataKey] = field(default_factory=list)
-    """Data keys that are durable and not used yet."""
-    used: int = 0
-    """Keys that were made for it since it was loaded."""
-    subjects: set[bytes] = field(default_factory=set)
-    events: list[tuple[int, int, bytes, bytes]] = field(default_factory=list)
-    """Events of this transaction: number, the one before, entry, chain."""
-
-    @property
-    def place(self) -> str:
-        """How errors name it."""
-        return f"conversation {self.number}"
-
-    @property
-    def parent(self) -> int | None:
-        """The slot of the key that its data keys are wrapped under, where it has any."""
-        for key in (*self.keys.values(), *self.spare):
-            return key.parent
-        return None
-
-    @property
-    def newest(self) -> Entry | None:
-        """The record with the newest messages."""
-        # Nearly always the one that was put in last; a record that was sealed again may be, too.
-        last = next(reversed(self.entries), None)
-        if last is None:
-            return None
-        if last + self.entries[last].messages < self.head.next:
-            last = max(self.entries)
-        return self.entries[last]
-
-    def put(self, entry: Entry) -> None:
-        """A record is there now."""
-        self.entries[entry.first] = entry
-        self.segments.setdefault(entry.slot, {})[entry.first] = entry
-        self.filled[entry.slot] = self.filled.get(entry.slot, 0) + entry.messages
-
-    def take(self, entry: Entry) -> None:
-        """A record is gone."""
-        del self.entries[entry.first]
-        self.filled[entry.slot] -= entry.messages
-        segment = self.segments[entry.slot]
-        del segment[entry.first]
-        if not segment:
-            del self.segments[entry.slot], self.filled[entry.slot]
 
 
 class Shelf:
@@ -198,9 +102,10 @@ class Shelf:
 
     def outline(self, name: bytes) -> State:
         """A conversation without its records: its head, believed."""
-        rows = self.data.execute(
-            f"SELECT number, head FROM conversation WHERE name = ?{self.data.for_update}", (name,)
-        )
+        rows = self._row(name)
+        if not rows and self.data.shared:
+            self.data.lock(name)
+            rows = self._row(name)
         fence, anchor = self.fence(name), self._anchor(name)
         if not rows:
             if anchor is not None:
@@ -229,13 +134,43 @@ class Shelf:
             and not self.digests.is_anchored(anchor, packed)
         ):
             raise RolledBackError(place=state.place, reason="is not the one its keys have seen")
-        state.subjects = {
-            bytes(subject)
-            for (subject,) in self.data.execute(
-                "SELECT subject FROM link WHERE conversation = ?", (number,)
-            )
-        }
+        state.subjects = self._subjects_of(number)
         return state
+
+    def _row(self, name: bytes) -> list[Row]:
+        return self.data.execute(
+            f"SELECT number, head FROM conversation WHERE name = ?{self.data.for_update}", (name,)
+        )
+
+    def condemned(self, name: bytes) -> State:
+        """A conversation that is to be purged: whatever was done to it, its keys can be destroyed.
+
+        Which keys are its own, the keys themselves know; of a head that cannot be believed nothing
+        is needed. Its trail begins anew then.
+        """
+        try:
+            return self.outline(name)
+        except TamperedError:
+            fence = self.fence(name)
+        life = fence.incarnation + 1 if fence is not None else 0
+        if fence is not None and not self.ring.leased(self.digests.owner(name, life)):
+            life = fence.incarnation
+        rows = self.data.execute(
+            "SELECT c.number, (SELECT coalesce(sum(messages), 0) FROM directory d"
+            " WHERE d.conversation = c.number) FROM conversation c WHERE c.name = ?",
+            (name,),
+        )
+        number, messages = rows[0] if rows else (0, 0)
+        head = Head(incarnation=life, messages=int(messages))
+        state = State(name, number, self.digests.owner(name, life), head, b"", fence)
+        state.is_new = not rows
+        state.is_leftover = fence is not None and life <= fence.incarnation
+        state.subjects = self._subjects_of(number)
+        return state
+
+    def _subjects_of(self, number: int) -> set[bytes]:
+        rows = self.data.execute("SELECT subject FROM link WHERE conversation = ?", (number,))
+        return {bytes(subject) for (subject,) in rows}
 
     def named(self, number: int) -> bytes:
         """The name of a conversation by its number."""
@@ -324,6 +259,11 @@ class Shelf:
                 place=state.place,
                 reason="its records do not add up: one was removed, added, swapped or put back",
             )
+
+    def listed(self, state: State) -> list[Entry]:
+        """The records of a conversation, as the directory has them; none is opened."""
+        rows = self.data.execute(_RECORDS, (state.number,))
+        return [self._entry(row, f"{state.place}, record {row[0]}")[0] for row in rows]
 
     def stream(self, state: State) -> Generator[MaskedMessage]:
         """The messages of a conversation, a record at a time; the rows stay open meanwhile."""
@@ -607,59 +547,3 @@ class Shelf:
     def _anchor(self, name: bytes) -> Anchor | None:
         rows = self.keys.execute("SELECT entry FROM anchor WHERE name = ?", (name,))
         return self.digests.read_anchor(name, bytes(rows[0][0])) if rows else None
-
-    # -- an older copy -------------------------------------------------------------------------
-
-    def accept(self, now: int) -> int:
-        """Take the data as they are for the present; how many conversations had been newer."""
-        rows = self.data.execute("SELECT name, head FROM conversation ORDER BY number")
-        packed = {bytes(name): bytes(head) for name, head in rows}
-        anchors = self.keys.execute("SELECT name, entry FROM anchor")
-        newer = [
-            bytes(name)
-            for name, entry in anchors
-            if bytes(name) not in packed
-            or not self._reaches(packed[bytes(name)], bytes(name), bytes(entry))
-        ]
-        with self.keys.transaction():
-            self.keys.execute_many("DELETE FROM anchor WHERE name = ?", [(name,) for name in newer])
-        self.drop_all()
-        for name in packed:
-            with self.data.transaction():
-                self._settle_restored(name, now)
-            self.drop(name)
-        with self.keys.transaction():
-            self.write_anchors()
-        return len(newer)
-
-    def _reaches(self, packed: bytes, name: bytes, entry: bytes) -> bool:
-        head = self.digests.read_head(name, packed, "a conversation")
-        anchor = self.digests.read_anchor(name, entry)
-        if head.generation == anchor.generation:
-            return self.digests.is_anchored(anchor, packed)
-        return head.generation > anchor.generation
-
-    def _settle_restored(self, name: bytes, now: int) -> None:
-        """Overwrite what was purged since, and let go of records whose keys are destroyed."""
-        state = self.outline(name)
-        leased = self.ring.leased(state.owner)
-        if state.is_leftover:
-            self.erase_conversation(state)
-            assert state.fence is not None
-            count = state.head.messages
-            state.head.purged(state.fence.incarnation + 1)
-            self.add_event(state, now, "purged", count)
-        else:
-            lost = []
-            for row in self.data.execute(_RECORDS, (state.number,)):
-                entry, _ = self._entry(row, f"{state.place}, record {row[0]}")
-                state.put(entry)
-                if entry.slot not in leased:
-                    lost.append(entry)
-            if not lost:
-                self.moved(state)
-                return
-            self.erase(state, lost)
-            self.add_event(state, now, "purged", sum(entry.messages for entry in lost))
-        self.write_head(state)
-        self.moved(state)

@@ -134,6 +134,9 @@ class SqliteDatabase:
                 raise _failed(self._path, "written", error) from None
             raise
 
+    def lock(self, name: bytes) -> None:
+        """There is no other process."""
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement; all rows of its answer."""
         try:

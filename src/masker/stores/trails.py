@@ -16,7 +16,8 @@ from masker.stores import codec
 from masker.stores.model import Event, EventKind
 
 if TYPE_CHECKING:
-    from masker.stores.shelf import Shelf, State
+    from masker.stores.shelf import Shelf
+from masker.stores.states import State
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, str, int, dict[str, int]]).decode
