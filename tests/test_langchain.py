@@ -295,6 +295,21 @@ def test_a_tool_and_the_reader_get_the_original_and_the_model_a_token(
         assert guard.restore("t1", "<CARD_1>") == "<CARD_1>"
 
 
+def test_no_key_of_an_argument_hides_a_number() -> None:
+    @tool
+    def note(data: str, id: str, name: str) -> str:  # noqa: A002 - what a tool may well call it
+        """Note something."""
+        return "ok"
+
+    arguments = json.dumps({"data": CARD, "id": CARD, "name": CARD})
+    for streamed in (False, True):
+        chat = model(calls("note", arguments), says("done"))
+        agent = agent_of(chat, MaskerMiddleware(MASKER), tools=[note])
+        asked: Any = {"messages": [HumanMessage("note it")]}
+        seen = agent.stream(asked, stream_mode="messages") if streamed else [agent.invoke(asked)]
+        assert CARD not in str(list(seen)) + chat.seen
+
+
 # -- threads ----------------------------------------------------------------------------------
 
 
@@ -338,7 +353,7 @@ def test_system_prompts_and_blocks_are_masked() -> None:
     agent = agent_of(chat, MaskerMiddleware(MASKER), system_prompt=f"the card {SPACED} is ours")
     content: Any = [
         {"type": "text", "text": f"is {SPACED} good?"},
-        {"type": "image", "base64": "iVBORw0KGgo4111111111111111", "mime_type": "image/png"},
+        {"type": "image", "base64": "iVBORw0KGgo4" * 40, "mime_type": "image/png"},
     ]
     agent.invoke({"messages": [HumanMessage(content)]})
     system, human = chat.asked[-1]

@@ -191,6 +191,21 @@ def test_the_request_and_what_the_proxy_keeps_of_it_are_masked() -> None:
     assert messages[0]["content"] == "前面是6222 0212"
 
 
+def test_no_key_of_an_argument_hides_a_number() -> None:
+    used = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"id": CARD, "url": CARD}}
+    picture = {"type": "image_url", "image_url": {"url": f"https://x.example/?card={CARD}"}}
+    data: dict[str, Any] = {
+        "litellm_call_id": "1",
+        "messages": [
+            {"role": "assistant", "content": [used]},
+            {"role": "user", "content": [picture]},
+        ],
+    }
+    asyncio.run(MaskerGuardrail(MASKER).async_pre_call_hook(None, None, data, "acompletion"))
+    assert CARD not in json.dumps(data["messages"])
+    assert data["messages"][0]["content"][0]["id"] == "toolu_1"
+
+
 def test_tokens_live_as_long_as_the_call() -> None:
     guard = MaskerGuardrail(MASKER, tokens=True)
     data: dict[str, Any] = {

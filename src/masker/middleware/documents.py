@@ -9,12 +9,15 @@ is written as a JSON number is masked while it is read, and is a string from the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 Path = tuple[str | int, ...]
 
+# Base64, plain or for URLs, and long enough to be no number.
+_BLOB = re.compile(r"data:[^ ]{64,}|[A-Za-z0-9+/_-]{256,}={0,2}")
 # A JSON number with fewer digits is none that a rule is about.
 _LEAST_DIGITS = 8
 
@@ -25,9 +28,10 @@ class Fields:
 
     `text` is what somebody said. `conversation`, `sender`, `message_id` and `subject` hold ids
     that are not masked; a text belongs to those of its object, or of one around it. `documents`
-    are strings that hold JSON themselves. Strings under `kept` stay as they are, what is under
-    `dropped` is left out. `everything` says whether strings under all other keys are
-    masked as well, each by itself.
+    are strings that hold JSON themselves, `values` objects that somebody else made the keys of.
+    Strings under `kept` stay as they are, under `blobs` where they are encoded data; what is under
+    `dropped` is left out. `everything` says whether strings under all other keys are masked
+    as well, each by itself.
     """
 
     text: tuple[str, ...] = (
@@ -41,7 +45,9 @@ class Fields:
     message_id: tuple[str, ...] = ("message_id", "msg_id")
     subject: tuple[str, ...] = ("subject_id", "union_id", "unionid")
     documents: tuple[str, ...] = ("arguments",)
+    values: tuple[str, ...] = ("args", "arguments", "parameters")
     kept: tuple[str, ...] = ()
+    blobs: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     everything: bool = True
 
@@ -103,6 +109,11 @@ class Document:
         return dumped.encode("utf-8", "surrogatepass")
 
 
+def is_blob(text: str) -> bool:
+    """Whether a string is encoded data, such as a picture, and says nothing."""
+    return _BLOB.fullmatch(text) is not None and not text.isdigit()
+
+
 def read(source: bytes | str, mask: Callable[[str], str]) -> Document:
     """Read a document; `mask` masks a text by itself, for numbers and keys.
 
@@ -147,7 +158,7 @@ def slots(document: Document, fields: Fields) -> list[Slot]:
     found: list[Slot] = []
     walk = _Walk(fields, found, document)
     alone = isinstance(document.tree, str)
-    walk.visit(document.tree, (), Slot((), "", is_text=False), is_text=alone)
+    walk.visit(document.tree, (), Slot((), "", is_text=False), is_text=alone, named=True)
     return found
 
 
@@ -160,28 +171,41 @@ class _Walk:
         self._document = document
         self._ids = fields.ids
 
-    def visit(self, value: Any, path: Path, owner: Slot, *, is_text: bool) -> None:
+    def visit(self, value: Any, path: Path, owner: Slot, *, is_text: bool, named: bool) -> None:
+        """A part of the document; `named` says that its keys mean what `Fields` says."""
         if isinstance(value, str):
             if is_text or self._fields.everything:
                 self._found.append(replace(owner, path=path, text=value, is_text=is_text))
         elif isinstance(value, dict):
+            if not named:
+                for key, item in value.items():
+                    self.visit(item, (*path, key), owner, is_text=False, named=False)
+                return
             owner = self._owner(value, owner)
             arguments = "arguments.delta" in str(value.get("type"))
             for key, item in value.items():
                 if key in self._fields.dropped and item is not None:
                     value[key], self._document.altered = None, True
-                elif key not in self._ids or not isinstance(item, str):
+                elif not isinstance(item, str) or not self._is_kept(key, item):
                     is_document = key in self._fields.documents or (arguments and key == "delta")
                     inner = replace(owner, is_document=True) if is_document else owner
-                    named = key in self._fields.text and not is_document
-                    self.visit(item, (*path, key), inner, is_text=named)
+                    self.visit(
+                        item,
+                        (*path, key),
+                        inner,
+                        is_text=key in self._fields.text and not is_document,
+                        named=not (isinstance(item, dict) and key in self._fields.values),
+                    )
         elif isinstance(value, list):
             around = path if owner.in_list is None else owner.in_list
             for place, item in enumerate(value):
                 inner = owner
                 if isinstance(item, dict):
                     inner = replace(owner, message_id=None, in_list=around)
-                self.visit(item, (*path, place), inner, is_text=is_text)
+                self.visit(item, (*path, place), inner, is_text=is_text, named=named)
+
+    def _is_kept(self, key: str, text: str) -> bool:
+        return key in self._ids or (key in self._fields.blobs and is_blob(text))
 
     def _owner(self, value: dict[str, Any], around: Slot) -> Slot:
         fields = self._fields

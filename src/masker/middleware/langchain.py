@@ -43,6 +43,7 @@ except ImportError as error:
 
 from masker.core.messages import Message
 from masker.masker import Masker
+from masker.middleware import documents
 from masker.middleware.flow import ConversationRedactor, Store
 from masker.middleware.history import Unfinished
 from masker.middleware.pipeline import Pipeline
@@ -52,9 +53,11 @@ from masker.middleware.replies import ReplyText
 _TEXTS = ("text", "reasoning", "thinking")
 _KEPT = frozenset({
     "id", "type", "name", "index", "role", "model", "model_name", "finish_reason", "mime_type",
-    "data", "base64", "url", "image_url", "source", "signature", "encrypted_content",
-    "tool_call_id", "system_fingerprint", "model_provider",
+    "signature", "encrypted_content", "tool_call_id", "system_fingerprint", "model_provider",
 })  # fmt: skip
+_BLOBS = frozenset({"data", "base64", "url", "image_url", "file_data"})
+# Objects that somebody else made the keys of.
+_VALUES = frozenset({"args", "input", "arguments"})
 _SENDERS = {"human": "user", "ai": "assistant"}
 # Token probabilities say a text again, in pieces.
 _DROPPED = "logprobs"
@@ -119,10 +122,13 @@ class _Masking:
             return message
         return message.model_copy(update=update)
 
-    def value(self, value: Any, conversation: str, *, texts: bool = False) -> Any:
+    def value(
+        self, value: Any, conversation: str, *, texts: bool = False, named: bool = True
+    ) -> Any:
         """Anything made of dicts and lists, with every string in it masked by itself.
 
-        `texts`: what stands under the name of a text is masked already.
+        `texts`: what stands under the name of a text is masked already. `named`: keys mean what
+        LangChain means by them.
         """
         if isinstance(value, str):
             return self.pipeline.mask(conversation, value)
@@ -132,13 +138,13 @@ class _Masking:
         if isinstance(value, dict):
             return {
                 name: each
-                if name in _KEPT or (texts and name in _TEXTS)
-                else self.value(each, conversation)
+                if named and _is_kept(name, each, texts=texts)
+                else self.value(each, conversation, named=named and name not in _VALUES)
                 for name, each in value.items()
-                if name != _DROPPED
+                if not named or name != _DROPPED
             }
         if isinstance(value, list | tuple):
-            return [self.value(each, conversation) for each in value]
+            return [self.value(each, conversation, named=named) for each in value]
         return value
 
     def restored(self, value: Any, conversation: str) -> Any:
@@ -159,6 +165,12 @@ class _Masking:
             for text in _texts(message.content)
         ]
         return self._message(message, iter(texts), conversation)
+
+
+def _is_kept(name: str, value: Any, *, texts: bool) -> bool:
+    if name in _BLOBS:
+        return isinstance(value, str) and documents.is_blob(value)
+    return name in _KEPT or (texts and name in _TEXTS)
 
 
 def _texts(content: Any) -> list[str]:
@@ -287,8 +299,6 @@ class _Stream:
         return {**call, "args": ""}
 
     def _document(self, text: str) -> str:
-        from masker.middleware import documents
-
         conversation, pipeline = self._conversation, self._masking.pipeline
         try:
             document = documents.read(text, lambda each: pipeline.mask(conversation, each))

@@ -49,9 +49,11 @@ FIELDS = Fields(
     documents=("arguments", "partial_json"),
     kept=(
         "id", "call_id", "tool_call_id", "item_id", "response_id", "model", "object", "type",
-        "system_fingerprint", "signature", "encrypted_content", "file_id", "file_data", "url",
-        "image_url", "data", "b64_json", "finish_reason", "stop_reason", "status", "media_type",
+        "system_fingerprint", "signature", "encrypted_content", "file_id",
+        "finish_reason", "stop_reason", "status", "media_type",
     ),
+    values=("input", "args", "arguments"),
+    blobs=("file_data", "image_url", "url", "data", "b64_json"),
     dropped=("logprobs",),
 )  # fmt: skip
 # What of a request says something; the rest is LiteLLM's own.

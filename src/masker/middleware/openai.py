@@ -54,8 +54,10 @@ FIELDS = Fields(
     kept=(
         "id", "call_id", "tool_call_id", "item_id", "response_id", "previous_response_id", "model",
         "object", "type", "system_fingerprint", "obfuscation", "encrypted_content", "file_id",
-        "file_data", "image_url", "url", "data", "b64_json", "finish_reason", "status",
+        "finish_reason", "status",
     ),
+    values=("input", "args", "arguments"),
+    blobs=("file_data", "image_url", "url", "data", "b64_json"),
     dropped=("logprobs",),
 )  # fmt: skip
 LIMIT = 1 << 26
