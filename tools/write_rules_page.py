@@ -17,6 +17,7 @@ from masker.testing.results import Result, RuleResult
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "rules.md"
 MIN_SCORE = 95.0
+_LEAST = 0.01
 # What the page says does not depend on how many conversations are tried.
 SETTINGS = Settings(budget=None, min_score=MIN_SCORE, scenes=6)
 
@@ -29,9 +30,9 @@ Written by `tools/write_rules_page.py` from the packs in [`rules/`](../rules) an
 * *Keeps*: how many last characters stay readable.
 * *Score*: the share of small changes of the rule that its examples and counterexamples notice
   ([what the score is](rule-format.md#what-the-score-is)).
-* *By chance*: how many of {texts:,} texts without such a number it masks all the same: random
-  digits and codes, dates, phone numbers, amounts, order numbers, UUIDs, timestamps and plain
-  sentences, {each} of each. *Meant* are those that the rule's `max_chance` allows.
+* *By chance*: the share of texts without such a number that it masks all the same, of {texts:,}:
+  random digits and codes, dates, phone numbers, amounts, order numbers, UUIDs, timestamps and
+  plain sentences, {each} of each. *Meant* are those that the rule's `max_chance` allows.
 """
 
 
@@ -65,16 +66,18 @@ def _pack(pack: Pack, results: dict[str, RuleResult]) -> str:
 
 
 def _chance(rule: Rule, found: RuleResult) -> str:
-    hits = {kind: hit for kind, (hit, _) in found.chance.items() if hit}
-    if not hits:
-        return "0"
+    shares = {kind: hit / of for kind, (hit, of) in found.chance.items() if hit}
+    if not shares:
+        return "none"
     allowed = limits(rule)
     usual = limits(rule.model_copy(update={"max_chance": ()}))
-    told = [
-        f"{hit} {kind}" + (" (meant)" if allowed[kind] > usual[kind] else "")
-        for kind, hit in hits.items()
-    ]
-    return f"{sum(hits.values())}: {', '.join(told)}"
+    # Rounded: one text more or less, when the engine has learnt something, is no news.
+    return ", ".join(
+        ("under 1 %" if share < _LEAST else f"{share * 100:.0f} %")
+        + f" of {kind.replace('-', ' ')}"
+        + (" (meant)" if allowed[kind] > usual[kind] else "")
+        for kind, share in shares.items()
+    )
 
 
 def main() -> None:
