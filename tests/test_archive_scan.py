@@ -342,6 +342,7 @@ def test_a_broken_line_is_named_and_blanked_and_the_rest_goes_on(tmp_path: Path)
         ("a.parquet", b"PAR1 and nothing else"),
         ("a.zip", b"PK\x03\x04 and nothing else"),
         ("a.csv", b"name,age\nAnn,41\n"),
+        ("a.jsonl", b'{"shoe": "4111111111111111"}\n{"shoe": "size 9"}\n'),
         ("a.jpg", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x00\x00"),
     ],
 )  # fmt: skip

@@ -22,6 +22,7 @@ from masker import MaskedMessage
 from masker.archive import passes
 from masker.archive.extraction import MAX_LINKS, Extracted, roots_of
 from masker.archive.formats import FORMATS, Parquet
+from masker.archive.formats.documents import JsonDocument
 from masker.archive.journal import Journal, Plan
 from masker.archive.partitions import merged
 from masker.archive.passes import ExtractTask, Setup
@@ -322,10 +323,20 @@ class _Scan:
         elif extracted.unreadable and self._options.in_place and source.file not in self._failed:
             # Blanked in a copy; in place it would be lost.
             self._fail(files[source.file], "has lines that cannot be read, and stays as it is")
+        elif not (extracted.texts or extracted.unreadable) and source.size < RANGE_BYTES:
+            self._note_no_text(source, files[source.file])
         if links is None or extracted.links is None:
             return None
         links |= extracted.links
         return links if len(links) <= MAX_LINKS else None
+
+    def _note_no_text(self, source: Source, file: File) -> None:
+        if source.format == "jsonl":
+            self._fail(file, "has no field that is known as text; say which: --field text=NAME")
+        elif isinstance(FORMATS[source.format], JsonDocument):
+            self._complain(
+                f"{source.name}: no field of it is known as text; nothing is masked in it"
+            )
 
     def _together(self, runs: list[Path], target: Path) -> dict[int, tuple[int, int]]:
         """All sorted runs as one file, and where each source's part of it is."""
