@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from masker import MaskedMessage
-from masker.errors import MaskerError, RolledBackError, StoreError
+from masker.errors import MaskerError, RolledBackError, StoreError, TamperedError
 from masker.stores import Tombstone
 from masker.vault.slots import SLOT_BYTES
-from store_kit import Site, message, messages, quick_site
+from store_kit import LATER, Site, message, messages, quick_site
 
 
 @pytest.fixture(params=["aes-256-gcm", "sm4-gcm"])
@@ -363,6 +363,42 @@ def test_what_was_damaged_or_rolled_back_can_still_be_purged(site: Site, sql: st
         assert (receipt.status, receipt.keys > 0) == ("complete", True)
         assert isinstance(store.transcript("c1"), Tombstone)
         assert store.purge(conversation_id="c1") == receipt
+
+
+def test_one_damaged_conversation_keeps_no_other_from_its_purge_by_age(site: Site) -> None:
+    filled(site)
+    edit(site.data, "UPDATE record SET sealed = x'4d4b' WHERE place = 1")
+    with site.open() as store:
+        receipt = store.purge(before=LATER)
+        assert (receipt.status, receipt.messages, receipt.held) == ("complete", 4, 1)
+        assert store.transcript("c2") == []
+    with site.open() as store:
+        assert store.purge(conversation_id="c1").status == "complete"
+        assert store.verify().ok
+
+
+def test_one_damaged_key_keeps_nobody_from_opening_the_rest(site: Site) -> None:
+    with site.open() as store:
+        for number in range(3):
+            store.save(message(1, f"c{number}", subject=f"u-{number}"))
+    ((slot, wrapped),) = edit(
+        site.key_data, "SELECT number, wrapped FROM slot ORDER BY number LIMIT 1 OFFSET 2"
+    )
+    edit(site.key_data, "UPDATE slot SET wrapped = ? WHERE number = ?", (wrapped[:-1], slot))
+    with site.open() as store, pytest.raises(TamperedError, match=f"key slot {slot}"):
+        store.rotate()
+    with site.open() as store:
+        assert store.key_status().rotating
+        assert not store.verify().ok
+        read_whole = [number for number in range(3) if not is_damaged(store, f"c{number}")]
+        assert len(read_whole) == 2
+
+
+def is_damaged(store: Any, conversation: str) -> bool:
+    try:
+        return not store.transcript(conversation)
+    except TamperedError:
+        return True
 
 
 def test_data_is_not_readable_with_the_keys_of_later_and_files_of_earlier_mixed(site: Site) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -640,3 +642,20 @@ def test_the_keys_may_be_in_a_database_of_their_own(
         assert store.transcript("c1") == messages(3)
     with pytest.raises(StoreError, match="two different stores"):
         site.open()
+
+
+@pytest.mark.parametrize(("missing", "extra"), [("msgspec", "store"), ("psycopg", "postgres")])
+def test_a_missing_extra_says_what_to_install(missing: str, extra: str, tmp_path: Path) -> None:
+    site = sqlite_site(tmp_path)
+    url = "postgresql://localhost/none" if extra == "postgres" else site.url
+    script = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from masker.errors import MissingExtraError\n"
+        "from masker.stores import open_store\n"
+        f"try: open_store({url!r}, {site.keys!r})\n"
+        "except MissingExtraError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert f"masker[{extra}]" in done.stdout

@@ -330,7 +330,7 @@ def _give(receipt: Receipt) -> None:
         note("the keys are destroyed; a reader keeps their bytes from being erased, ask again")
         raise typer.Exit(FAILED)
     if receipt.held:
-        note(f"conversations left because of a legal hold: {receipt.held}")
+        note(f"conversations left, under legal hold or damaged: {receipt.held}")
 
 
 def _one(conversation: str | None, subject: str | None) -> None:

@@ -234,7 +234,10 @@ class Purges:
         shelf = self._shelf
         name = shelf.named(number)
         with shelf.data.transaction():
-            state, _ = shelf.load(name)
+            try:
+                state, _ = shelf.load(name)
+            except TamperedError:
+                return False
             if state.is_leftover or self._is_held(state):
                 return False
             return any(
@@ -287,7 +290,13 @@ class Purges:
                 name = shelf.named(number)
                 names.append(name)
                 shelf.drop(name)
-                state, _ = shelf.load(name)
+                try:
+                    state, _ = shelf.load(name)
+                except TamperedError:
+                    # One that is damaged does not keep the others: `verify` names it, and a purge
+                    # by its id takes it.
+                    intent.held += 1
+                    continue
                 if state.is_leftover:
                     continue
                 if self._is_held(state):

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from masker.core.messages import MaskedMessage
-from masker.errors import KeysError, PurgedError, StoreError
+from masker.errors import KeysError, MaskerError, PurgedError, StoreError, TamperedError
 from masker.stores import codec, migrations
 from masker.stores.database import Database
 from masker.stores.heads import NO_CHANNEL
@@ -128,7 +128,12 @@ class SealedStore:
         destroyed = destroy_doomed(shelf, purges)
         rotating = shelf.ring.is_rotating
         if rotating:
-            shelf.ring.finish_rotation()
+            try:
+                shelf.ring.finish_rotation()
+            except TamperedError:
+                # One damaged key keeps the old epoch alive, and nobody from opening the rest;
+                # `verify` and the next `rotate` name it.
+                rotating = False
         finished, pending = purges.resume(self._clock())
         ((waiting,),) = shelf.data.execute(
             "SELECT coalesce(sum(pending), 0) FROM directory WHERE pending > 0"
@@ -160,13 +165,16 @@ class SealedStore:
             assert shelf is not None
             try:
                 yield shelf
-            except StoreError as error:
-                if not isinstance(error, PurgedError):
+            except MaskerError as error:
+                if isinstance(error, StoreError):
                     self._abandon(shelf)
+                else:
+                    # Nothing was committed; what is in memory may be ahead of what is on disk.
+                    shelf.drop_all()
                 raise
             except BaseException:
-                # Nothing was committed half; but what is in memory may be ahead of what is on disk.
-                shelf.drop_all()
+                # An interrupt may fall between two transactions: opening finishes what is begun.
+                self._abandon(shelf)
                 raise
 
     def _abandon(self, shelf: Shelf) -> None:

@@ -39,7 +39,8 @@ class Receipt:
 
     `status` is "complete"; or "pending": the keys are destroyed, and a reader still keeps bytes of
     what they opened from being erased; or "held": a legal hold defers it and nothing is destroyed.
-    Times are ISO 8601, UTC. `before` is the limit of a purge by age.
+    `held` counts conversations that were left: under legal hold, or so damaged that their messages'
+    ages cannot be told. Times are ISO 8601, UTC. `before` is the limit of a purge by age.
     """
 
     version: int = VERSION
