@@ -169,13 +169,13 @@ def receive(
     note = Note(seq, message, revision, pieces, fixed)
     if pieces:
         joints, found, ended = join(rules, joints, tracks, note, lane)
-        candidates = _without_repeats(candidates + found, _begun(rules, ended))
-    answered = 0
-    for one in candidates[len(lane.candidates) :]:
-        if one.kind is Kind.PROVEN and one.score > evidence.CHECKED:
-            answered |= one.rule.bit
-    # The number that was spoken of, or asked for, has been given.
-    said, announced = said & ~answered, announced & ~answered
+        candidates = _without_repeats(_grown(candidates, found) + found, _begun(rules, ended))
+        answered = 0
+        for one in found:
+            if one.kind is Kind.PROVEN and one.score > evidence.CHECKED:
+                answered |= one.rule.bit
+        # The number that was spoken of, or asked for, has been given.
+        said, announced = said & ~answered, announced & ~answered
     if joints and joints[0].last.note <= seq - window.messages:
         late = [joint for joint in joints if joint.last.note <= seq - window.messages]
         joints = tuple(joint for joint in joints if joint.last.note > seq - window.messages)
@@ -298,6 +298,26 @@ def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Cand
         if compiled is not None:
             found.append(_whole(joint, compiled))
     return tuple(found)
+
+
+def _grown(known: tuple[Candidate, ...], found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """The candidates known, less those that were found again with a part sent once more.
+
+    What the longer one masks holds what the shorter did; were both kept, each time that
+    somebody says a number again there would be twice as many.
+    """
+    sizes = {len(one.parts) for one in known}
+    longer = {
+        (one.rule.bit, one.kind, one.length, one.parts[:size])
+        for one in found
+        for size in sizes
+        if len(one.parts) > size
+    }
+    if not longer:
+        return known
+    return tuple(
+        [one for one in known if (one.rule.bit, one.kind, one.length, one.parts) not in longer]
+    )
 
 
 def _without_repeats(
@@ -697,9 +717,13 @@ def _sent_again(
             for joint in joints:
                 copies = _copies(joint.parts, twin)
                 if copies and _resends(joint) < MAX_RESENDS:
-                    last = twin.get((joint.last.note, joint.last.place), joint.last)
-                    resent.append(joint._replace(parts=joint.parts + copies, last=last))
+                    newest = twin.get((joint.last.note, joint.last.place), joint.last)
+                    resent.append(joint._replace(parts=joint.parts + copies, last=newest))
             for candidate in lane.candidates:
+                first, last = candidate.parts[0][0], candidate.parts[-1][0]
+                if first.track != track or first.note == last.note:
+                    # What is whole in one message is found in its repetition by itself.
+                    continue
                 copies = _copies(candidate.parts, twin)
                 if copies and candidate.kind < Kind.BEGUN and len(candidate.parts) < MAX_PARTS:
                     again.append(candidate._replace(parts=candidate.parts + copies))
