@@ -247,13 +247,12 @@ _COUNTED_NEAR = re.compile(f"[第{_COUNTED}]").search
 
 def _may_count(text: str, found: list[tuple[int, int]]) -> bool:
     """Whether any of these runs may be the count of a label: a digit or two beside its word."""
-    for start, end in found:
-        if end - start <= 2 and text[start].isdigit():
-            if start > 1 and text[start - 1].isspace() and text[start - 2].isalpha():
-                return True
-            if _COUNTED_NEAR(text) is not None:
-                return True
-    return False
+    few = [start for start, end in found if end - start <= 2 and text[start].isdigit()]
+    if few and _COUNTED_NEAR(text) is not None:
+        return True
+    return any(
+        start > 1 and text[start - 1].isspace() and text[start - 2].isalpha() for start in few
+    )
 
 
 def digit_runs(text: str) -> list[tuple[int, int]]:
