@@ -326,9 +326,11 @@ def is_plausible(joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...], 
         return (starts_block and not digits_behind) or natural
     if is_called:
         return True
+    if _has_region_and_date(compiled, joint.value):
+        return True
     if _is_postcode_and_phone(parts, pieces, text) or _is_table(text, parts):
         return False
-    if natural or _has_region_and_date(compiled, joint.value):
+    if natural:
         return True
     inner = {piece.gap for piece, _ in parts[1:]}
     starts = starts_block or first.gap not in inner
