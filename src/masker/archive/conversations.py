@@ -14,18 +14,27 @@ from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
-import msgspec
 import regex
 
 from masker import Finding, MaskedMessage, Masker, Message, Redactor
-from masker.archive.extraction import KEY, Payload, read_mark
+from masker.archive.extraction import (
+    KEY,
+    Lane,
+    Payload,
+    lane_of,
+    read_lane,
+    read_mark,
+    read_payload,
+)
 from masker.archive.records import Edit, carried_over, stars, to_datetime
+from masker.archive.sifting import LOOK, MARK
 from masker.core.characters import COMPACT
 
 # As many as the redactor knows again.
 _REMEMBERED = 4096
 _EPOCH = 1 << 61
-_decode = msgspec.msgpack.Decoder(Payload).decode
+_COMPONENT_SIZE = 4
+_KIND = KEY.size - 1
 
 
 class Place(NamedTuple):
@@ -91,9 +100,11 @@ class Conversations:
             for rule in masker.rules
         }
         self._redactor: Redactor | None = None
-        self._component: int | None = None
+        self._component: bytes | None = None
+        self._lanes: dict[bytes, Lane] = {}
         self._open: dict[tuple[str, str], _Open] = {}
-        self._done: OrderedDict[tuple[str, str], _Open] = OrderedDict()
+        # Of what came out as it was, the text is all that is to be known again.
+        self._done: OrderedDict[tuple[str, str], _Open | str] = OrderedDict()
         self._same: dict[tuple[str, str, str], dict[int, list[str]]] = {}
         self._tick: int | None = None
         # Whose an id is, while it is stored: some exports count those of each sender by itself.
@@ -109,101 +120,110 @@ class Conversations:
 
     def take(self, record: bytes) -> None:
         """The next record."""
-        mine, time, source, start, has_text = KEY.unpack_from(record)
-        if mine != self._component:
+        if record[:_COMPONENT_SIZE] != self._component:
             self.end()
-            self._component = mine
+            self._component = record[:_COMPONENT_SIZE]
+        kind = record[_KIND]
         redactor = self._redactor
-        if has_text:
-            payload = _decode(memoryview(record)[KEY.size :])
-        elif redactor is None:
+        # It says nothing, and nobody waits for what it says: so are most.
+        may_pass = kind != LOOK and self._keep is None
+        if may_pass and (redactor is None or not redactor.lanes):
             return
-        else:
-            lane, identity = read_mark(record)
-            payload = Payload(
-                0, "", False, lane.timed, lane.conversation, lane.sender, identity, lane.subject,
-                None, "",
-            )  # fmt: skip
-        if not (payload.look or self._keep) and (
-            redactor is None
-            or not redactor.waits_for(payload.conversation, payload.sender, payload.subject)
-        ):
-            # It says nothing, and nobody waits for what it says.
-            return
+        written = lane_of(record)
+        lane = self._lanes.get(written)
+        if lane is None:
+            lane = self._lanes[written] = read_lane(written)
         if redactor is None:
             redactor = self._redactor = self._masker.redactor()
-        place = Place(source, start, payload.end, payload.spelling)
-        self._receive(redactor, payload, time, place)
+        elif may_pass and not redactor.waits_for(lane.conversation, lane.sender, lane.subject):
+            return
+        is_mark = kind == MARK and self._keep is None
+        payload = read_mark(record, written) if is_mark else read_payload(record, written)
+        _, time, source, start, _ = KEY.unpack_from(record)
+        self._receive(redactor, lane, payload, time, source, start)
 
     def waiting(self) -> Iterator[int]:
         """Where the texts start that are not decided yet."""
         return (place.start for message in self._open.values() for place in message.places)
 
-    def _receive(self, redactor: Redactor, payload: Payload, time: int, place: Place) -> None:
+    def _receive(
+        self, redactor: Redactor, lane: Lane, payload: Payload, time: int, source: int, start: int
+    ) -> None:
         text = payload.text
         if payload.raw is not None:
             text = payload.raw.decode("utf-8", "surrogatepass")
-        identity = self._identity(payload, text, time, place)
-        key = (payload.conversation, identity)
-        timestamp = to_datetime(time - _EPOCH) if payload.timed else None
-        known = self._open.get(key) or self._done.get(key)
-        places = [place]
-        places += [Place(place.source, *copy) for copy in payload.copies]
+        if payload.id is not None:
+            identity = f"{payload.id}\0{lane.sender}"
+        else:
+            identity = self._identity(lane, payload, text, time, source, start)
+        key = (lane.conversation, identity)
+        known = self._open.get(key)
+        if known is None:
+            done = self._done.get(key)
+            if done == text:
+                return
+            if isinstance(done, _Open):
+                known = done
         if known is not None and known.text == text:
             # The same once more, in another file or twice in this one: it comes out the same.
+            places = _places(payload, source, start)
             known.places += places
             if key in self._done:
                 for again in places:
                     self._edit(known, again)
             return
+        timestamp = to_datetime(time - _EPOCH) if lane.timed else None
         if timestamp is not None:
-            self._take(redactor.advance(timestamp))
+            decided = redactor.advance(timestamp)
+            if decided:
+                self._take(decided)
         before = self._open.pop(key, None)
         if before is not None:
             # An edit takes the place of what was pending: that stays as it was shown last.
             for old in before.places:
                 self._edit(before, old)
         self._done.pop(key, None)
-        given = self._given(payload, place) if self._keep is not None else ""
-        self._open[key] = _Open(given, text, places)
-        self._take(
-            redactor.receive(
-                Message(
-                    payload.conversation,
-                    identity,
-                    payload.sender,
-                    text,
-                    timestamp,
-                    payload.channel,
-                    payload.subject,
-                )
-            )
+        message = Message(
+            lane.conversation, identity, lane.sender, text, timestamp, payload.channel, lane.subject
         )
+        out = redactor.receive(message)
+        if self._keep is None and len(out) == 1 and _is_as_it_was(out[0], text):
+            # Nothing in it, and nothing decided by it: so are most of those that get so far.
+            self._remember(key, text)
+            return
+        given = self._given(lane, payload, source, start) if self._keep is not None else ""
+        self._open[key] = _Open(given, text, _places(payload, source, start))
+        self._take(out)
 
-    def _given(self, payload: Payload, place: Place) -> str:
+    def _remember(self, key: tuple[str, str], message: _Open | str) -> None:
+        self._done[key] = message
+        if len(self._done) > _REMEMBERED:
+            self._done.popitem(last=False)
+
+    def _given(self, lane: Lane, payload: Payload, source: int, start: int) -> str:
         """The id under which a store keeps a message: the archive's, where it is of one sender."""
         if payload.id is None:
-            return f"row {place.source}:{place.start}"
-        owner = self._owners.setdefault((payload.conversation, payload.id), payload.sender)
-        name = payload.id if owner == payload.sender else f"{payload.id} of {payload.sender}"
+            return f"row {source}:{start}"
+        owner = self._owners.setdefault((lane.conversation, payload.id), lane.sender)
+        name = payload.id if owner == lane.sender else f"{payload.id} of {lane.sender}"
         return _name(name)
 
-    def _identity(self, payload: Payload, text: str, time: int, place: Place) -> str:
-        """The message's id; one by its place where it has none.
+    def _identity(
+        self, lane: Lane, payload: Payload, text: str, time: int, source: int, start: int
+    ) -> str:
+        """What a message without an id is known by: its place.
 
         Overlapping exports hold the same rows: without ids, the nth row of one file with a time,
         sender and text is the nth such row of another.
         """
-        if payload.id is not None:
-            return f"{payload.id}\0{payload.sender}"
-        own = f"\0{place.source}:{place.start}:{place.end}:{place.spelling}"
-        if not payload.timed:
+        own = f"\0{source}:{start}:{payload.end}:{payload.spelling}"
+        if not lane.timed:
             return own
         if time != self._tick:
             self._tick = time
             self._same.clear()
-        rows = self._same.setdefault((payload.conversation, payload.sender, text), {})
-        mine = rows.setdefault(place.source, [])
+        rows = self._same.setdefault((lane.conversation, lane.sender, text), {})
+        mine = rows.setdefault(source, [])
         longest = max(rows.values(), key=len)
         name = longest[len(mine)] if len(longest) > len(mine) else own
         mine.append(name)
@@ -222,9 +242,7 @@ class Conversations:
             if not masked.final:
                 continue
             del self._open[key]
-            self._done[key] = message
-            if len(self._done) > _REMEMBERED:
-                self._done.popitem(last=False)
+            self._remember(key, message)
             for place in message.places:
                 self._edit(message, place)
             if masked.findings:
@@ -253,6 +271,7 @@ class Conversations:
         self._done.clear()
         self._same.clear()
         self._owners.clear()
+        self._lanes.clear()
         self._tick = None
 
     # -- findings ------------------------------------------------------------------------------
@@ -305,6 +324,16 @@ class Conversations:
                         digest,
                     ),
                 )
+
+
+def _places(payload: Payload, source: int, start: int) -> list[Place]:
+    """Where a message stands: its own place, and those of its copies."""
+    own = Place(source, start, payload.end, payload.spelling)
+    return [own, *(Place(source, *copy) for copy in payload.copies)]
+
+
+def _is_as_it_was(masked: MaskedMessage, text: str) -> bool:
+    return masked.final and not masked.findings and masked.text == text
 
 
 def _name(name: str) -> str:

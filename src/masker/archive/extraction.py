@@ -1,16 +1,17 @@
 """The first pass: which texts can matter, and to whom.
 
-Every text is looked at once. What has nothing that the engine must look at leaves only a mark,
+Every text is sifted once. What has nothing that the engine must look at leaves only a mark,
 that somebody said something then: it counts towards the window of a number that is being given.
 Everything else goes, sealed, to the partition of its conversation.
+
+A record is a key, by which records are sorted, with what kind of text it is of; then whose it is;
+and then the message's id, or all of a payload.
 """
 
 from __future__ import annotations
 
-import re
 import struct
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -19,11 +20,11 @@ import msgspec
 from masker import Masker
 from masker.archive.partitions import Partitions, Sorter
 from masker.archive.records import Copy, Edit, Record, Rows, Unreadable, is_full, reason_of
+from masker.archive.sifting import MARK, Sieve
 from masker.archive.spelling import BLANK
-from masker.core import characters
 
-# Component, time, source, place: what records are sorted by; and whether more than a mark follows.
-KEY = struct.Struct(">IQIQ?")
+# Component, time, source, place: what records are sorted by; and the kind of text, as sifted.
+KEY = struct.Struct(">IQIQB")
 EDIT = struct.Struct(">IQ")
 # Times before 1970 sort before it.
 _EPOCH = 1 << 61
@@ -33,29 +34,13 @@ MAX_REPORTED = 10
 _encode = msgspec.msgpack.Encoder().encode
 _SIZE = struct.Struct(">I")
 
-_BASIC_PLANE = 0xFFFF
-# Anything of which a digit or a check character could be made, in any script. All that lies beyond
-# the basic plane is among it: a class of that plane alone is one look at a table for a character.
-_ANY_DIGIT = re.compile(
-    "["
-    + characters.character_class(
-        code for code in (*characters.VALUE, *map(ord, characters.X_FORMS)) if code <= _BASIC_PLANE
-    )
-    + f"{chr(_BASIC_PLANE + 1)}-{chr(sys.maxunicode)}]"
-).search
-
 
 class Payload(msgspec.Struct, array_like=True, frozen=True):
-    """What a partition holds of a record, behind its key."""
+    """What a partition holds of a text that may matter, behind its key and its lane."""
 
     end: int
     spelling: str
-    look: bool
-    timed: bool
-    conversation: str
-    sender: str
     id: str | None
-    subject: str | None
     channel: str | None
     text: str
     copies: list[Copy] = []
@@ -64,7 +49,7 @@ class Payload(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Lane(msgspec.Struct, array_like=True, frozen=True):
-    """What a mark holds behind its key, before the id: who said something."""
+    """Who said something, and whether it is known when."""
 
     timed: bool
     conversation: str
@@ -73,13 +58,13 @@ class Lane(msgspec.Struct, array_like=True, frozen=True):
 
 
 _lane = msgspec.msgpack.Decoder(Lane).decode
+_payload = msgspec.msgpack.Decoder(Payload).decode
 
 
 class Extracted(msgspec.Struct):
     """What was found in one source, or in a range of it."""
 
     texts: int = 0
-    looked: int = 0
     unreadable: int = 0
     reported: list[str] = []
     links: set[int] | None = set()
@@ -100,7 +85,7 @@ class Extraction:
         keep_all: bool,
         per_file: bool,
     ) -> None:
-        self._needs_look: Callable[[str], bool] = masker._rules.needs_look
+        self._sieve = Sieve(masker._rules)
         self._count = count
         self._partitions = Partitions(folder, count, key)
         self._blanks = Sorter(folder, None)
@@ -153,61 +138,63 @@ class Extraction:
             latest = time + _EPOCH
         if self._per_file:
             conversation = f"{name}\0{conversation}"
-        look = self._needs_look(text)
         found.texts += 1
-        found.looked += look
+        kind = self._sieve.kind(text)
         component = self._component(conversation, subject, found)
-        key = (component, latest, source, start)
-        if look or self._keep_all or _ANY_DIGIT(text):
-            payload = (
-                end, spelling, look, time is not None, conversation, sender, identity, subject,
-                channel, text, copies,
-            )  # fmt: skip
+        head = KEY.pack(component, latest, source, start, kind)
+        head += lane_record((time is not None, conversation, sender, subject))
+        if kind == MARK and not self._keep_all:
+            data = _identity(identity)
+        else:
+            payload = (end, spelling, identity, channel, text, copies)
             try:
                 data = _encode(payload)
             except UnicodeEncodeError:
                 data = _encode(_without_surrogates(payload))
-            record_bytes = KEY.pack(*key, True) + data
-        else:
-            mark = _mark((time is not None, conversation, sender, subject))
-            record_bytes = KEY.pack(*key, False) + mark + _identity(identity)
-        self._partitions.add(component % self._count, record_bytes)
+        self._partitions.add(component % self._count, head + data)
         return latest
 
     def _take_rows(self, source: int, rows: Rows, name: str, found: Extracted, latest: int) -> int:
-        # The same as above for many rows: what most of an archive goes through.
-        count, per_file = self._count, self._per_file
-        any_digit = _ANY_DIGIT if not self._keep_all else _always
-        pack, add, encode, spelling = KEY.pack, self._partitions.add, _encode, rows.spelling
-        marks: dict[tuple[object, ...], bytes] = {}
-        components: dict[str, int] = {}
-        looks = list(map(self._needs_look, rows.texts))
-        found.texts += len(looks)
-        found.looked += sum(looks)
-        for look, start, end, text, conversation, sender, identity, time, channel, subject in zip(
-            looks, *rows[1:], strict=True
-        ):
-            if time is not None:
-                latest = time + _EPOCH
-            if per_file:
-                conversation = f"{name}\0{conversation}"
-            component = components.get(conversation)
-            if component is None or subject is not None:
-                component = self._component(conversation, subject, found)
-                components[conversation] = component
-            if look or any_digit(text):
-                data = encode(
-                    (end, spelling, look, time is not None, conversation, sender, identity, subject,
-                     channel, text)
-                )  # fmt: skip
-                add(component % count, pack(component, latest, source, start, True) + data)
-                continue
-            lane = (time is not None, conversation, sender, subject)
-            mark = marks.get(lane)
-            if mark is None:
-                mark = marks[lane] = _mark(lane)
-            data = mark if identity is None else mark + identity.encode()
-            add(component % count, pack(component, latest, source, start, False) + data)
+        # The same as above for many rows, column by column: what most of an archive goes through.
+        found.texts += len(rows.texts)
+        conversations = rows.conversations
+        if self._per_file:
+            conversations = [f"{name}\0{conversation}" for conversation in conversations]
+        components = {
+            pair[0]: self._component(*pair, found)
+            for pair in set(zip(conversations, rows.subjects, strict=True))
+        }
+        times, latest = _times(rows.times, latest)
+        timed = [time is not None for time in rows.times]
+        lanes = list(zip(timed, conversations, rows.senders, rows.subjects, strict=True))
+        heads = {lane: lane_record(lane) for lane in set(lanes)}
+        kinds = self._sieve.kinds(rows.texts)
+        marked = -1 if self._keep_all else MARK
+        pack, encode, spelling = KEY.pack, _encode, rows.spelling
+        records = [
+            pack(component, time, source, start, kind)
+            + head
+            + (
+                (b"" if identity is None else identity.encode())
+                if kind == marked
+                else encode((end, spelling, identity, channel, text))
+            )
+            for component, time, start, kind, head, identity, end, channel, text in zip(
+                map(components.__getitem__, conversations),
+                times,
+                rows.starts,
+                kinds,
+                map(heads.__getitem__, lanes),
+                rows.ids,
+                rows.ends,
+                rows.channels,
+                rows.texts,
+                strict=True,
+            )
+        ]
+        self._partitions.extend(
+            [components[conversation] % self._count for conversation in conversations], records
+        )
         return latest
 
     def _component(self, conversation: str, subject: str | None, found: Extracted) -> int:
@@ -226,11 +213,18 @@ class Extraction:
         self._blanks.add(edit_record(source, edit))
 
 
-def _always(_: str) -> bool:
-    return True
+def _times(told: Sequence[int | None], latest: int) -> tuple[list[int], int]:
+    """When each was said; what has no time stands where the one before it stands."""
+    times: list[int] = []
+    for time in told:
+        if time is not None:
+            latest = time + _EPOCH
+        times.append(latest)
+    return times, latest
 
 
-def _mark(lane: tuple[object, ...]) -> bytes:
+def lane_record(lane: tuple[object, ...]) -> bytes:
+    """Whose a record is, with its size before it."""
     try:
         data = _encode(lane)
     except UnicodeEncodeError:
@@ -242,11 +236,26 @@ def _identity(identity: str | None) -> bytes:
     return b"" if identity is None else identity.encode("utf-8", "backslashreplace")
 
 
-def read_mark(record: bytes) -> tuple[Lane, str | None]:
-    """Who a mark is of, and the message's id."""
+def lane_of(record: bytes) -> bytes:
+    """Whose a record is, still written."""
     at = KEY.size + _SIZE.size
-    end = at + _SIZE.unpack_from(record, KEY.size)[0]
-    return _lane(record[at:end]), record[end:].decode() or None
+    return record[at : at + _SIZE.unpack_from(record, KEY.size)[0]]
+
+
+def read_lane(written: bytes) -> Lane:
+    """Whose a record is."""
+    return _lane(written)
+
+
+def read_payload(record: bytes, written: bytes) -> Payload:
+    """What a record holds behind its lane, where it is no mark."""
+    return _payload(memoryview(record)[KEY.size + _SIZE.size + len(written) :])
+
+
+def read_mark(record: bytes, written: bytes) -> Payload:
+    """The same for a mark, which says nothing."""
+    identity = record[KEY.size + _SIZE.size + len(written) :].decode()
+    return Payload(0, "", identity or None, None, "")
 
 
 def edit_record(source: int, edit: Edit) -> bytes:
@@ -254,12 +263,13 @@ def edit_record(source: int, edit: Edit) -> bytes:
     return EDIT.pack(source, edit.start) + _encode(tuple(edit)[1:])
 
 
-def _without_surrogates(payload: tuple[object, ...]) -> tuple[object, ...]:
-    *others, text = payload[:10]
-    assert isinstance(text, str)
+def _without_surrogates(
+    payload: tuple[int, str, str | None, str | None, str, tuple[Copy, ...]],
+) -> tuple[object, ...]:
+    *others, text, copies = payload
     raw = text.encode("utf-8", "surrogatepass")
-    copies = [[_printable(value) for value in copy] for copy in payload[10]]  # type: ignore[attr-defined]  # copies
-    return (*map(_printable, others), "", copies, raw)
+    printed = [[_printable(value) for value in copy] for copy in copies]
+    return (*map(_printable, others), "", printed, raw)
 
 
 def _printable(value: object) -> object:

@@ -79,6 +79,15 @@ class Partitions:
         if self._held > BUFFERED_BYTES:
             self.flush()
 
+    def extend(self, partitions: list[int], records: list[bytes]) -> None:
+        """Put many records into the partitions of the same places."""
+        waiting = self._waiting
+        for partition, record in zip(partitions, records, strict=True):
+            waiting[partition].append(record)
+        self._held += sum(map(len, records)) + _OVERHEAD * len(records)
+        if self._held > BUFFERED_BYTES:
+            self.flush()
+
     def flush(self) -> None:
         """Write what waits."""
         for partition, records in enumerate(self._waiting):

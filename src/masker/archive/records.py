@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from masker import MaskerError
 
@@ -204,6 +205,15 @@ def microseconds(value: object, zone: tzinfo = UTC) -> int | None:
     # What counts nanoseconds is larger than a microsecond count.
     micros = round(value * scale) if scale else round(value / 1000)
     return micros if abs(micros) < _MAX_MICROSECONDS else None
+
+
+def all_microseconds(values: Sequence[object], zone: tzinfo = UTC) -> list[int | None]:
+    """The same for many; quick where all are ISO 8601 with an offset, as most are."""
+    try:
+        moments = map(datetime.fromisoformat, cast(Sequence[str], values))
+        return [(moment - EPOCH) // _MICROSECOND for moment in moments]
+    except (TypeError, ValueError):
+        return [microseconds(value, zone) for value in values]
 
 
 _WRITTEN = (

@@ -28,9 +28,10 @@ import pyarrow as pa
 
 from masker import Masker
 from masker.archive.conversations import Conversations, Place
-from masker.archive.extraction import KEY, MAX_LINKS, roots_of
+from masker.archive.extraction import KEY, MAX_LINKS, lane_record, roots_of
 from masker.archive.fields import Fields
 from masker.archive.records import ArchiveError, Edit, microseconds
+from masker.archive.sifting import LOOK
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -229,11 +230,13 @@ class _Masking:
                 sender, identity = _or(told["sender"], "user"), _text(told["id"])
                 if place:
                     sender, identity = f"{sender}\0{name}", identity and f"{identity}\0{name}"
-                yield KEY.pack(components[at], times[at] + _EPOCH, 0, row + at, True) + _encode(
-                    (place, "value", True, microseconds(told["time"]) is not None,
-                     _conversation(told["conversation"]), sender, identity,
-                     None if place else _text(told["subject"]), _text(told["channel"]), text)
-                )  # fmt: skip
+                timed = microseconds(told["time"]) is not None
+                subject = None if place else _text(told["subject"])
+                yield (
+                    KEY.pack(components[at], times[at] + _EPOCH, 0, row + at, LOOK)
+                    + lane_record((timed, _conversation(told["conversation"]), sender, subject))
+                    + _encode((place, "value", identity, _text(told["channel"]), text))
+                )
 
     def _masked(
         self, start: int, batch: pa.RecordBatch, edits: dict[int, list[Edit]]

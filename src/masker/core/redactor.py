@@ -143,6 +143,11 @@ class Redactor:
                 del remembered[oldest.popleft()]
         return out if self._order is None else self._in_order(out, (key, revision, len(text)))
 
+    @property
+    def lanes(self) -> int:
+        """Senders of whom something is known that may go on: without any, talk bears on nothing."""
+        return len(self._lanes)
+
     def waits_for(self, conversation_id: str, sender: str, subject: str | None = None) -> bool:
         """Whether what this sender says next, digits or not, may bear on what was said."""
         return ((conversation_id, sender) if subject is None else (None, subject)) in self._lanes

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -282,6 +282,11 @@ class Words:
             found.append((*match.span(), *entry))
         return found
 
+    @property
+    def all(self) -> Iterable[str]:
+        """Every word, in lower case."""
+        return self._table.keys()
+
     def may_follow(self, lowered: str, start: int, within: int) -> bool:
         """Whether a word can still begin within so many characters of `start`, or be unfinished."""
         if len(lowered) - start <= within:
@@ -430,6 +435,11 @@ class RuleSet:
         if self._ascii_word(lowered) is not None:
             return True
         return self.has_keyword(lowered)
+
+    @property
+    def clues(self) -> frozenset[str]:
+        """Words, in lower case, of which a text without any digit holds one if it needs a look."""
+        return frozenset({*self.words.all, *self.keywords})
 
     def has_keyword(self, lowered: str) -> bool:
         """Whether a rule that reads the text itself has anything to look for in it."""

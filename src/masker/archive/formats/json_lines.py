@@ -11,27 +11,27 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import accumulate
-from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from masker.archive.fields import Fields
 from masker.archive.formats.base import Context, Format, Read
 from masker.archive.formats.json_scan import Scanner
-from masker.archive.records import ArchiveError, Rows, Unreadable, microseconds
+from masker.archive.records import ArchiveError, Rows, Unreadable, all_microseconds
 
 CHUNK = 1 << 20
 MAX_LINE = 1 << 26
 _SAMPLE = 200
 _FIRST = 8
 BOM = b"\xef\xbb\xbf"
-_NO_OTHERS = (None,) * 16
 _ROLES = ("conversation", "sender", "id", "time", "channel", "subject")
 # A name of a field may be written with escapes; then it is not seen as what it is.
 _ESCAPED_LETTER = re.compile(rb"\\u00[67]")
+_ESCAPED = b"\\u00"
 _Scalar = str | int | float | None
+_STRINGS = {str, type(None)}
 
 
 class JsonLines(Format):
@@ -133,7 +133,7 @@ def _decoder_for(fields: Fields, chosen: dict[str, str]) -> msgspec.json.Decoder
     others = [name for name in _other_texts(fields) if name != chosen["text"]]
     for place, name in enumerate(others):
         if name not in rename.values():
-            wanted.append((f"other{place}", Any, None))
+            wanted.append((f"other{place}", None, None))
             rename[f"other{place}"] = name
     row = msgspec.defstruct("Row", wanted, rename=rename, gc=False)
     return msgspec.json.Decoder(row)
@@ -156,7 +156,7 @@ def _rows(
     key = f'"{context.chosen["text"]}"'.encode()
     if (
         chunk.count(key) != len(lines)
-        or _ESCAPED_LETTER.search(chunk)
+        or (_ESCAPED in chunk and _ESCAPED_LETTER.search(chunk))
         or chunk[:3] == b"\xef\xbb\xbf"
     ):
         return None
@@ -164,40 +164,34 @@ def _rows(
         rows: list[Any] = decoder.decode_lines(chunk)
     except (ValueError, RecursionError):
         return None
-    if len(rows) != len(lines):
-        return None
-    others = [name for name in rows[0].__struct_fields__ if name.startswith("other")]
-    try:
-        if others and set(map(attrgetter(others[0], *others), rows)) != {
-            _NO_OTHERS[: len(others) + 1]
-        }:
-            return None
-    except TypeError:
-        # A list or an object, which has no hash.
-        return None
-    return rows
+    return rows if len(rows) == len(lines) else None
 
 
 def _fast(rows: list[Any], lines: list[bytes], offset: int, context: Context) -> Rows:
-    conversation, zone = context.name, context.zone
-    ends = list(accumulate([len(line) + 1 for line in lines], initial=offset))
-    times = [None if row.time is None else microseconds(row.time, zone) for row in rows]
+    ends = list(accumulate(map(len, lines), lambda end, size: end + size + 1, initial=offset))
     return Rows(
         f"json-line:{context.chosen['text']}",
         ends[:-1],
         [end - 1 for end in ends[1:]],
         [row.text for row in rows],
-        [conversation if (told := row.conversation) is None else str(told) for row in rows],
-        ["user" if (told := row.sender) is None else str(told) for row in rows],
-        [_text(row.id) for row in rows],
-        times,
-        [_text(row.channel) for row in rows],
-        [_text(row.subject) for row in rows],
+        _named([row.conversation for row in rows], context.name),
+        _named([row.sender for row in rows], "user"),
+        _strings([row.id for row in rows]),
+        all_microseconds([row.time for row in rows], context.zone),
+        _strings([row.channel for row in rows]),
+        _strings([row.subject for row in rows]),
     )
 
 
-def _text(told: object) -> str | None:
-    return None if told is None else str(told)
+def _strings(told: list[_Scalar]) -> list[str | None]:
+    """Values as strings; most columns are strings, or not there at all."""
+    if set(map(type, told)) <= _STRINGS:
+        return cast(list[str | None], told)
+    return [None if value is None else str(value) for value in told]
+
+
+def _named(told: list[_Scalar], default: str) -> list[str]:
+    return [default if value is None else value for value in _strings(told)]
 
 
 def _careful(

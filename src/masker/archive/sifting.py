@@ -1,0 +1,102 @@
+"""What a text may be to anybody, told for many texts at once.
+
+Most texts of an archive have no digit and no word of a rule. To ask the engine of each of them
+would be half of a scan's work, so they are sifted first, thousands at a time, by RE2 (pyarrow's),
+which goes over each character once however many words it looks for. What it lets through may
+still be nothing; what it holds back is nothing to the engine, which a test proves.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from masker.core import characters
+from masker.core.ruleset import RuleSet, lower
+
+# Nothing to look at: it only counts towards a window.
+MARK = 0
+# Digits of a sort, in words or alone: something to whoever is in the midst of a number.
+TEXT = 1
+# Something to the engine by itself, or as good as.
+LOOK = 2
+
+_BASIC_PLANE = 0xFFFF
+# The one character whose lower case is two; `lower` leaves it as it is.
+_GROWS = "\u0130"
+_BETWEEN = "\0"
+
+
+def _class(*tables: dict[int, str]) -> str:
+    """All characters of these tables, and everything beyond the basic plane.
+
+    Mathematical digits lie there, and emoji: as ranges they would cost more than they save.
+    """
+    codes = {code for table in tables for code in table if code <= _BASIC_PLANE}
+    beyond = f"{chr(_BASIC_PLANE + 1)}-{chr(sys.maxunicode)}"
+    return f"[{characters.character_class(codes)}{beyond}]"
+
+
+# Anything of which a digit or a check character could be made, in any script.
+_ANY = _class(characters.VALUE, {ord(char): char for char in characters.X_FORMS})
+# Digits that are no Hanzi: those are words more often than numbers.
+_PLAIN = _class(characters.DIGITS)
+_has_any = re.compile(_ANY).search
+
+
+class Sieve:
+    """Sifts texts for one set of rules."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._words = "|".join(map(re.escape, _shortest(rules.clues)))
+
+    def kind(self, text: str) -> int:
+        """What one text is, asked of the engine itself."""
+        if self._rules.needs_look(text):
+            return LOOK
+        return TEXT if _has_any(text) is not None else MARK
+
+    def kinds(self, texts: list[str]) -> list[int]:
+        """The same for many; here `LOOK` may be said of what needs none."""
+        try:
+            plain = pa.array(texts, pa.large_string())
+            lowered = pa.array(_lowered(texts), pa.large_string())
+            has_any: list[bool] = _matches(plain, _ANY).to_pylist()
+            look = _matches(plain, _PLAIN)
+            if self._words:
+                look = pc.or_(look, _matches(lowered, self._words))
+            looks: list[bool] = look.to_pylist()
+        except (pa.ArrowException, UnicodeEncodeError):
+            # More words than RE2 takes, or halves of surrogate pairs.
+            return list(map(self.kind, texts))
+        holds_number = self._rules.holds_number
+        return [
+            LOOK if look else MARK if not any_digit else LOOK if holds_number(text) else TEXT
+            for look, any_digit, text in zip(looks, has_any, texts, strict=True)
+        ]
+
+
+def _matches(texts: Any, pattern: str) -> Any:
+    return pc.match_substring_regex(texts, pattern)
+
+
+def _lowered(texts: list[str]) -> list[str]:
+    joined = _BETWEEN.join(texts)
+    if _GROWS not in joined:
+        # No letter is lowered otherwise for what stands next to it behind the character between.
+        lowered = joined.lower().split(_BETWEEN)
+        if len(lowered) == len(texts):
+            return lowered
+    return list(map(lower, texts))
+
+
+def _shortest(words: frozenset[str]) -> list[str]:
+    """Those of which no part is another."""
+    return sorted(
+        word for word in words if not any(other != word and other in word for other in words)
+    )
