@@ -174,16 +174,25 @@ class MaskerMiddleware:
     ) -> Receive | Turn | None:
         """What gives the application the masked body; `None` where the client has gone."""
         headers = dict(scope["headers"])
-        kind, charset = content_type(headers)
-        if not _has_body(headers):
+        if not _may_have_body(scope, headers):
             return receive
+        body: bytes | None = None
+        if not _says_body(headers):
+            # HTTP/2 needs no header to say that there is a body.
+            body = await _whole(receive, self._bodies.limit)
+            if not body:
+                return None if body is None else _replayed(body, receive)
+        if len({value for name, value in scope["headers"] if name == b"content-type"}) > 1:
+            raise RefusedError(415, "a body of two content types is not let through")
+        kind, charset = content_type(headers)
         way = way_of(kind, headers, self._bodies, is_request=True)
         if way == "pass":
-            return receive
-        body = await _whole(receive, self._bodies.limit)
+            return receive if body is None else _replayed(body, receive)
+        if body is None:
+            body = await _whole(receive, self._bodies.limit)
         if body is None:
             return None
-        turn, masked = await self._masked_request(body, kind, charset, talk, way) if body else (
+        turn, masked = await self._masked_request(body, charset, talk, way) if body else (
             None, body)  # fmt: skip
         if turn is not None:
             return turn
@@ -191,7 +200,7 @@ class MaskerMiddleware:
         return _replayed(masked, receive)
 
     async def _masked_request(
-        self, body: bytes, kind: str, charset: str, talk: Talk, way: str
+        self, body: bytes, charset: str, talk: Talk, way: str
     ) -> tuple[Turn | None, bytes]:
         if way in ("json", "lines"):
             # Each line of NDJSON is a document; a JSON body is one.
@@ -199,20 +208,20 @@ class MaskerMiddleware:
             masked = [await self._masked_document(part, talk) for part in parts]
             answered = [turn for turn, _ in masked if turn is not None]
             return (answered[-1] if answered else None), b"".join(part for _, part in masked)
-        try:
-            text = body.decode(charset, "surrogateescape")
-        except LookupError:
-            raise RefusedError(415, "the charset is not known") from None
+        plain = _is_plain(charset)
         if way == "form":
-            pairs = parse_qsl(text, keep_blank_values=True, encoding=charset)
-            tree = talk.read(json.dumps(dict(pairs)), inbound=True)
-            turn = await talk.take(tree)
-            tree.write()
-            changed = [(name, str(tree.tree.get(name, ""))) for name, _ in dict(pairs).items()]
-            return turn, urlencode(changed, encoding=charset).encode() if tree.altered else body
-        turn = await talk.receive(text)
+            if not plain:
+                raise RefusedError(415, "a form in this charset is not let through")
+            return await _masked_form(body, charset, talk)
+        turn = await talk.receive(body.decode(charset, "surrogateescape"))
         shown = turn.text if turn.text is not None else ""
-        return (turn if turn.answer is not None else None), shown.encode(charset, "surrogateescape")
+        out = shown.encode(charset, "surrogateescape")
+        if not plain:
+            # To an application that does not ask for the charset it is another text.
+            other = out.decode("latin-1")
+            if talk.alone(other) != other:
+                raise RefusedError(415, "the charset is not that of the body")
+        return (turn if turn.answer is not None else None), out
 
     async def _masked_document(self, source: bytes, talk: Talk) -> tuple[Turn | None, bytes]:
         if not source.strip():
@@ -370,9 +379,51 @@ class _Response:
             await _say(self._send, status, reason)
 
 
-def _has_body(headers: dict[bytes, bytes]) -> bool:
+def _says_body(headers: dict[bytes, bytes]) -> bool:
     length = headers.get(b"content-length", b"0").strip()
     return b"transfer-encoding" in headers or length not in (b"", b"0")
+
+
+def _may_have_body(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Whether there may be a body: only in HTTP/1 must a header say so (RFC 9112, 6.3)."""
+    is_first = str(scope.get("http_version", "1.1")).startswith("1")
+    return _says_body(headers) or not is_first
+
+
+def _is_plain(charset: str) -> bool:
+    """Whether text in this charset is ASCII where it looks like it, whatever stands before.
+
+    Raises:
+        RefusedError: the charset is not known.
+    """
+    plain = bytes(range(128))
+    try:
+        return plain.decode(charset) == plain.decode("ascii")
+    except LookupError:
+        raise RefusedError(415, "the charset is not known") from None
+    except UnicodeError:
+        return False
+
+
+async def _masked_form(body: bytes, charset: str, talk: Talk) -> tuple[Turn | None, bytes]:
+    """A form as a document: its names are keys, the values of one name a list."""
+    text = body.decode(charset, "surrogateescape")
+    pairs = parse_qsl(text, keep_blank_values=True, encoding=charset)
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    fields = {name: held[0] if len(held) == 1 else held for name, held in values.items()}
+    document = talk.read(json.dumps(fields), inbound=True)
+    turn = await talk.take(document)
+    document.write()
+    if not document.altered:
+        return turn, body
+    masked = {
+        name: (shown, iter(held if isinstance(held, list) else [held]))
+        for name, (shown, held) in zip(fields, document.tree.items(), strict=True)
+    }
+    changed = [(masked[name][0], next(masked[name][1]) or "") for name, _ in pairs]
+    return turn, urlencode(changed, encoding=charset).encode()
 
 
 async def _whole(receive: Receive, limit: int) -> bytes | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 import copy
+import json
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 from uuid import uuid4
@@ -26,7 +27,7 @@ from masker.middleware.pipeline import AsyncPipeline, AsyncReply
 _DONE = b"[DONE]"
 # All strings of a document that is an argument are masked; none is an id.
 _ALL = Fields(text=(), conversation=(), sender=(), message_id=(), subject=(), documents=())
-_JSON_STARTS = (b"{", b"[", b'"')
+_JSON_STARTS = ("{", "[", '"')
 
 
 class Talk:
@@ -79,13 +80,18 @@ class Talk:
 
     def document(self, source: bytes, *, inbound: bool) -> Document | None:
         """A document of either side; `None` where it is a text."""
-        # A bare number is JSON as well, and is what somebody said.
-        if not source.lstrip().startswith(_JSON_STARTS):
-            return None
         try:
-            return self.read(source, inbound=inbound)
+            # A reader of JSON tells UTF-16, UTF-32 and a byte order mark by themselves.
+            encoding = json.detect_encoding(source)
+            text = source.decode(encoding, "surrogatepass")
+            # A bare number is JSON as well, and is what somebody said.
+            if not text.lstrip().startswith(_JSON_STARTS):
+                return None
+            document = self.read(text, inbound=inbound)
         except ValueError:
             return None
+        document.encoding = encoding
+        return document
 
     def alone(self, text: str) -> str:
         """A text of the other side that is no message, as the application sees it."""
@@ -422,7 +428,7 @@ class EventBody:
         if event.data.strip() == _DONE:
             return await self._rest() + event.write(event.data, lines=lines)
         text = event.data.decode("utf-8", "surrogateescape")
-        is_end = any(word in event.name.casefold() for word in ("done", "complete", "end", "stop"))
+        is_end = documents.names_end(event.name)
         document = self._talk.document(event.data, inbound=False)
         if document is None:
             before = await self._rest() if is_end else b""

@@ -84,6 +84,7 @@ class Document:
 
     tree: Any
     altered: bool = False
+    encoding: str = "utf-8"
     _replaced: dict[Path, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -106,7 +107,7 @@ class Document:
             place[path[-1]] = text
         self._replaced = {}
         dumped = json.dumps(self.tree, ensure_ascii=False, separators=(",", ":"))
-        return dumped.encode("utf-8", "surrogatepass")
+        return dumped.encode(self.encoding, "surrogatepass")
 
 
 def is_blob(text: str) -> bool:
@@ -235,8 +236,23 @@ def _first(value: dict[str, Any], keys: tuple[str, ...]) -> str | None:
     return None
 
 
-# What says that a document ends a stream of chunks, and what that one holds a whole text.
-_ENDS = ("done", "complete", "finish", "stop", "end", "final", "closed", "error")
+# The last word of a type that ends a stream of chunks, and may hold its whole text. The word, and
+# not only its letters: "append" and "sender" end in nothing.
+_END = re.compile(
+    r"(?:done|completed?|incomplete|finish(?:ed)?|stop(?:ped)?|end(?:ed)?|final|closed?|errors?"
+    r"|failed|cancell?ed)"
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def names_end(kind: str) -> bool:
+    """Whether a type, or the name of an event, says that a text is over.
+
+    >>> [names_end(kind) for kind in ("response.output_text.done", "messageEnd", "text.append")]
+    [True, True, False]
+    """
+    words = _WORD.findall(kind)
+    return bool(words) and _END.fullmatch(words[-1].casefold()) is not None
 
 
 def is_end(document: Document) -> bool:
@@ -248,7 +264,7 @@ def _says_end(value: dict[str, Any]) -> bool:
     if value.get("finish_reason") or value.get("stop_reason") or value.get("done") is True:
         return True
     kind = value.get("type") or value.get("event")
-    return isinstance(kind, str) and any(word in kind.casefold() for word in _ENDS)
+    return isinstance(kind, str) and names_end(kind)
 
 
 def index_of(document: Document) -> dict[str, set[Any]]:
@@ -264,7 +280,7 @@ def is_chunk(document: Document, *, default: bool) -> bool:
     """Whether the texts of a document are parts of longer ones, and not whole by themselves."""
     for value in _dicts(document.tree):
         kind = value.get("type")
-        if isinstance(kind, str) and any(word in kind.casefold() for word in _ENDS):
+        if isinstance(kind, str) and names_end(kind):
             return False
         if "delta" in value or isinstance(value.get("done"), bool):
             return True
