@@ -353,7 +353,7 @@ def _checking() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
-        note("rules are tested by an extra: pip install 'masker[cli,testing]'")
+        note("rules are tested by an extra: pip install 'masker[testing]'")
         raise typer.Exit(UNREADABLE) from None
     return checking
 
