@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-import httpx
 from openai import OpenAI
 
 from masker import Masker
-from masker.middleware.openai import MaskedClient
+from masker.middleware.openai import MaskedClient, httpx
 
 
 def model(request: httpx.Request) -> httpx.Response:

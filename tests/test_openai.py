@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +17,7 @@ from hypothesis import given, settings
 from openai import AsyncOpenAI, OpenAI
 
 from masker import Masker
-from masker.middleware.openai import AsyncMaskedClient, MaskedClient
+from masker.middleware.openai import AsyncMaskedClient, MaskedClient, RefusedError
 from models import Model
 from pipelines import ListStore, chunked, seeds
 from servers import served
@@ -258,7 +261,56 @@ def test_what_cannot_be_read_never_leaves(site: Site) -> None:
     with site.client() as client, pytest.raises(openai.APIConnectionError) as caught:
         client.audio.transcriptions.create(model="m", file=("a.txt", SPACED.encode()))
     assert "not let through" in str(caught.value.__cause__)
+    assert isinstance(caught.value.__cause__, RefusedError)
     assert site.model.asked == []
+
+
+def test_a_request_that_is_no_json_is_in_no_error(site: Site) -> None:
+    with site.client() as client, pytest.raises(openai.APIConnectionError) as caught:
+        client.post(
+            "/chat/completions", cast_to=object, content=f'{{"a": "{SPACED}" oops'.encode(),
+            options={"headers": {"content-type": "application/json"}},
+        )  # fmt: skip
+    error: BaseException | None = caught.value.__cause__
+    while error is not None:
+        assert not isinstance(error, json.JSONDecodeError), "it holds the document"
+        assert SPACED not in repr(error)
+        error = error.__cause__
+    assert site.model.asked == []
+
+
+def test_an_answer_that_nobody_reads_to_its_end_is_stored_as_far_as_it_came(site: Site) -> None:
+    store = ListStore()
+    site.model.chunks = ["the card is 4111 1111 ", "1111 1111, and", " so on", " and so on"]
+    named: Any = {"extra_headers": {"x-conversation-id": "c1"}}
+    with site.client(store=store) as client:
+        stream = client.chat.completions.create(
+            model="m", messages=user("hi"), stream=True, **named
+        )
+        shown = next(text for each in stream if (text := each.choices[0].delta.content))
+        stream.close()
+    assert shown == "the card is "
+    said = [message.text for message in store.saved if message.sender == "assistant"]
+    assert said
+    assert said[0].startswith("the card is ")
+    assert "4111" not in said[0]
+
+
+def test_the_client_may_speak_through_httpx2() -> None:
+    """As openai 3 does; here an older one that takes the one for the other."""
+    example = Path(__file__).parent.parent / "examples" / "openai_client.py"
+    script = (
+        "import runpy, sys, httpx2\n"
+        "sys.modules['httpx'] = httpx2\n"
+        "import masker.middleware.openai as adapter\n"
+        "assert adapter.httpx is httpx2, adapter.httpx\n"
+        f"runpy.run_path({str(example)!r})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "you read:        I noted 5105 1051 0510 5100, not **** **** **** 0002." in done.stdout
 
 
 def test_masking_that_breaks_lets_nothing_through(

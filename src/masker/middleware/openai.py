@@ -18,13 +18,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from masker.errors import BodyError, MissingExtraError
+from masker.errors import BodyError, MaskerError, MissingExtraError
 
 try:
-    import httpx
     from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
+
+    if TYPE_CHECKING:
+        import httpx
+    else:
+        # The library that the client itself speaks through: openai 3 has httpx2 for httpx, which
+        # is the same but for its name.
+        _base = next(base for base in DefaultHttpxClient.__mro__ if base.__name__ == "Client")
+        httpx = import_module(_base.__module__.partition(".")[0])
 except ImportError as error:
     raise MissingExtraError(extra="openai") from error
 
@@ -61,6 +70,26 @@ FIELDS = Fields(
     dropped=("logprobs",),
 )  # fmt: skip
 LIMIT = 1 << 26
+
+
+class MaskingError(RefusedError, httpx.RequestError):
+    """A request was not sent, or its answer not read, because it could not be masked.
+
+    A `RequestError`, for that is what every release of the client takes for a failed connection.
+    """
+
+
+@contextmanager
+def _closed_on_failure() -> Iterator[None]:
+    """Whatever breaks in masking ends the call, without a word of what was said."""
+    try:
+        yield
+    except (httpx.HTTPError, httpx.StreamError):
+        raise
+    except MaskerError as error:
+        raise MaskingError(getattr(error, "status", 500), str(error)) from None
+    except Exception as error:  # noqa: BLE001 - its text may hold a message
+        raise MaskingError(500, f"masking failed ({type(error).__name__})") from None
 
 
 class _Immediate(AsyncPipeline):
@@ -111,7 +140,13 @@ class _Masking:
             if way != "pass":
                 if way != "json":
                     raise RefusedError(415, "a request that is no JSON is not let through")
-                document = talk.read(content, inbound=True)
+                try:
+                    document = talk.read(content, inbound=True)
+                except ValueError:
+                    # The parser's own error carries what it could not read.
+                    raise RefusedError(
+                        415, "a request that is no JSON is not let through"
+                    ) from None
                 await talk.take(document)
                 content = document.write() if document.altered else content
         headers.pop("content-length", None)
@@ -143,12 +178,27 @@ class _Masking:
         return None if way == "pass" else TextBody(talk, charset)
 
     @staticmethod
-    def headers_of(response: httpx.Response) -> httpx.Headers:
-        """The response's headers, without what says how its body was before."""
+    def answer(
+        request: httpx.Request,
+        response: httpx.Response,
+        stream: httpx.SyncByteStream | httpx.AsyncByteStream,
+    ) -> httpx.Response:
+        """The response as it may be read, without what says how its body was before."""
         headers = httpx.Headers(response.headers)
         for name in ("content-length", "content-encoding", "transfer-encoding", "etag"):
             headers.pop(name, None)
-        return headers
+        return httpx.Response(
+            response.status_code, headers=headers, request=request, stream=stream,
+            extensions=response.extensions, history=response.history,
+        )  # fmt: skip
+
+
+async def _end(body: Body | None, talk: Talk, *, is_over: bool) -> None:
+    """A response is over, or nobody reads on: what came of it is stored."""
+    if body is not None and not is_over:
+        with suppress(MaskerError):
+            await body.feed(b"", last=True)
+    await talk.end()
 
 
 class MaskedClient(DefaultHttpxClient):
@@ -160,7 +210,8 @@ class MaskedClient(DefaultHttpxClient):
     in conversations that have a name, masked.
 
     Raises, from a call of the client, as the cause of its `APIConnectionError`:
-        RefusedError: a body is of a kind that is not let through (`bodies` says which are).
+        MaskingError: a body cannot be masked, or is of a kind that is not let through (`bodies`
+            says which are).
     """
 
     def __init__(
@@ -186,21 +237,19 @@ class MaskedClient(DefaultHttpxClient):
         """Send a request masked; give its response masked."""
         stream = settings.pop("stream", False)
         request.read()
-        masked, talk = self._masking.now(self._masking.request(request))
+        with _closed_on_failure():
+            masked, talk = self._masking.now(self._masking.request(request))
         response = super().send(masked, stream=True, **settings)
-        try:
-            body = self._masking.body_of(response, talk)
-        except BaseException:
-            response.close()
-            raise
-        headers = self._masking.headers_of(response)
-        answer = httpx.Response(
-            response.status_code, headers=headers, request=request,
-            stream=_Masked(response, body, talk, self._masking), extensions=response.extensions,
-            history=response.history,
-        )  # fmt: skip
-        if not stream:
-            answer.read()
+        with _closed_on_failure():
+            try:
+                body = self._masking.body_of(response, talk)
+            except BaseException:
+                response.close()
+                raise
+            masked_body = _Masked(response, body, talk, self._masking)
+            answer = self._masking.answer(request, response, masked_body)
+            if not stream:
+                answer.read()
         return answer
 
 
@@ -214,6 +263,7 @@ class _Masked(httpx.SyncByteStream):
         self._body = body
         self._talk = talk
         self._now = masking.now
+        self._is_over = False
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._response.iter_bytes():
@@ -223,12 +273,16 @@ class _Masked(httpx.SyncByteStream):
                 else self._now(self._body.feed(piece, last=False))
             ):
                 yield out
+        self._is_over = True
         if self._body is not None and (out := self._now(self._body.feed(b"", last=True))):
             yield out
 
     def close(self) -> None:
-        self._response.close()
-        self._now(self._talk.end())
+        is_over, self._is_over = self._is_over, True
+        try:
+            self._response.close()
+        finally:
+            self._now(_end(self._body, self._talk, is_over=is_over))
 
 
 class AsyncMaskedClient(DefaultAsyncHttpxClient):
@@ -257,21 +311,19 @@ class AsyncMaskedClient(DefaultAsyncHttpxClient):
         """Send a request masked; give its response masked."""
         stream = settings.pop("stream", False)
         await request.aread()
-        masked, talk = await self._masking.request(request)
+        with _closed_on_failure():
+            masked, talk = await self._masking.request(request)
         response = await super().send(masked, stream=True, **settings)
-        try:
-            body = self._masking.body_of(response, talk)
-        except BaseException:
-            await response.aclose()
-            raise
-        headers = self._masking.headers_of(response)
-        answer = httpx.Response(
-            response.status_code, headers=headers, request=request,
-            stream=_AsyncMasked(response, body, talk), extensions=response.extensions,
-            history=response.history,
-        )  # fmt: skip
-        if not stream:
-            await answer.aread()
+        with _closed_on_failure():
+            try:
+                body = self._masking.body_of(response, talk)
+            except BaseException:
+                await response.aclose()
+                raise
+            masked_body = _AsyncMasked(response, body, talk)
+            answer = self._masking.answer(request, response, masked_body)
+            if not stream:
+                await answer.aread()
         return answer
 
 
@@ -282,17 +334,30 @@ class _AsyncMasked(httpx.AsyncByteStream):
         self._response = response
         self._body = body
         self._talk = talk
+        self._is_over = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in self._response.aiter_bytes():
             if out := piece if self._body is None else await self._body.feed(piece, last=False):
                 yield out
+        self._is_over = True
         if self._body is not None and (out := await self._body.feed(b"", last=True)):
             yield out
 
     async def aclose(self) -> None:
-        await self._response.aclose()
-        await self._talk.end()
+        is_over, self._is_over = self._is_over, True
+        try:
+            await self._response.aclose()
+        finally:
+            await _end(self._body, self._talk, is_over=is_over)
 
 
-__all__ = ["FIELDS", "AsyncMaskedClient", "BodyError", "MaskedClient", "RefusedError"]
+__all__ = [
+    "FIELDS",
+    "AsyncMaskedClient",
+    "BodyError",
+    "MaskedClient",
+    "MaskingError",
+    "RefusedError",
+    "httpx",
+]
