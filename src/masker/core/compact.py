@@ -279,6 +279,7 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
     if is_ascii and "x" not in text and "X" not in text:
         return found
     runs: list[tuple[int, int]] = []
+    lone: list[tuple[int, int]] = []
     size = len(text)
     for place, (start, end) in enumerate(found):
         if end - start == 1 and not text[start].isdigit():
@@ -297,6 +298,7 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
             if ord(text[start]) not in characters.HANZI:
                 # The check character X: only behind digits, or alone but for a label.
                 if not joined_left and not _stands_alone(text, start, end):
+                    lone.append((start, end))
                     continue
             elif (
                 not joined_left
@@ -305,7 +307,8 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
             ):
                 continue
         runs.append((start, end))
-    return runs
+    # Where it is all there is, it may be the last of an ID, whatever is said with it.
+    return runs or lone[-1:]
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

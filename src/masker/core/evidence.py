@@ -62,10 +62,22 @@ class Candidate(NamedTuple):
 
     parts: tuple[tuple[Piece, int], ...]
     length: int
+    """Of the number; where readings were given up, how many characters may still follow them."""
     keep_last: int
     rule: CompiledRule
     kind: Kind
     score: float
+
+    @property
+    def track(self) -> int:
+        """The track of its runs."""
+        return self.parts[0][0].track
+
+    @property
+    def is_in_one_message(self) -> bool:
+        """Whether all its parts stand in the same message."""
+        note = self.parts[0][0].note
+        return all(piece.note == note for piece, _ in self.parts)
 
     @property
     def last_note(self) -> int:

@@ -20,6 +20,7 @@ can be tried (the tests do).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from masker.core import compact, evidence, gaps
@@ -28,7 +29,7 @@ from masker.core.evidence import Candidate, Joint, Kind
 from masker.core.masking import Span
 from masker.core.messages import MaskedMessage, Message
 from masker.core.render import Note, pending_runs, render
-from masker.core.ruleset import CompiledRule, RuleSet, Track
+from masker.core.ruleset import MAX_VALUE, CompiledRule, RuleSet, Track
 from masker.core.texts import text_spans
 
 # More joints than this at once are no dictation; the oldest are then masked for good.
@@ -39,9 +40,10 @@ ANNOUNCED = 2
 HEARD = 12
 # Shorter parts are taken for sent twice only right behind each other.
 SENT_AGAIN = 3
-# Somebody who says one digit for ever is not resending it.
-MAX_RESENDS = 4
-MAX_PARTS = 24
+# Somebody who says one digit for ever is not resending it: so many messages of a joint may repeat
+# others, and in so many a number that was found is looked for.
+MAX_RESENDS = 16
+MAX_MESSAGES = 48
 # A month, a year, a security code: groups behind a number that begin no other.
 SMALL_CHANGE = 3
 # So many small numbers may stand in talk between two parts.
@@ -169,14 +171,17 @@ def receive(
     note = Note(seq, message, revision, pieces, fixed)
     if pieces:
         joints, found, ended = join(rules, joints, tracks, note, lane)
-        candidates = _without_repeats(_grown(candidates, found) + found, _begun(rules, ended))
+        if found:
+            waiting = {seq, *[one.seq for one in lane.notes]}
+            candidates = _together(candidates, found, waiting)
+        candidates = _without_repeats(candidates, _begun(rules, ended))
         answered = 0
         for one in found:
             if one.kind is Kind.PROVEN and one.score > evidence.CHECKED:
                 answered |= one.rule.bit
         # The number that was spoken of, or asked for, has been given.
         said, announced = said & ~answered, announced & ~answered
-    if joints and joints[0].last.note <= seq - window.messages:
+    if joints and 0 < oldest <= seq - window.messages:
         late = [joint for joint in joints if joint.last.note <= seq - window.messages]
         joints = tuple(joint for joint in joints if joint.last.note > seq - window.messages)
         candidates += _begun(rules, late)
@@ -300,24 +305,61 @@ def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Cand
     return tuple(found)
 
 
-def _grown(known: tuple[Candidate, ...], found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-    """The candidates known, less those that were found again with a part sent once more.
+def _together(
+    known: tuple[Candidate, ...], found: tuple[Candidate, ...], waiting: set[int]
+) -> tuple[Candidate, ...]:
+    """All candidates, less those of which another holds every part.
 
-    What the longer one masks holds what the shorter did; were both kept, each time that
-    somebody says a number again there would be twice as many.
+    Were they kept, each time that somebody says a part again there would be twice as many.
+    `waiting` are the messages that are not final yet.
     """
-    sizes = {len(one.parts) for one in known}
-    longer = {
-        (one.rule.bit, one.kind, one.length, one.parts[:size])
-        for one in found
-        for size in sizes
-        if len(one.parts) > size
-    }
-    if not longer:
-        return known
-    return tuple(
-        [one for one in known if (one.rule.bit, one.kind, one.length, one.parts) not in longer]
-    )
+    given_up = [one for one in found if one.kind is Kind.GIVEN_UP]
+    if given_up:
+        more = [one for one in known if one.kind is Kind.GIVEN_UP]
+        found = tuple(one for one in found if one.kind is not Kind.GIVEN_UP)
+        known = tuple(one for one in known if one.kind is not Kind.GIVEN_UP)
+        known += _one_for_each_track(given_up, more, waiting)
+    alike: dict[tuple[int, int, Kind, int, float], list[Candidate]] = {}
+    for one in found:
+        alike.setdefault((*one[1:3], one.kind, one.rule.bit, one.score), []).append(one)
+    kept: list[Candidate] = []
+    for one in known:
+        alike.get((*one[1:3], one.kind, one.rule.bit, one.score), kept).append(one)
+    for ones in alike.values():
+        kept += _longest(ones) if len(ones) > 1 else ones
+    return tuple(kept)
+
+
+def _one_for_each_track(
+    given_up: list[Candidate], before: list[Candidate], waiting: set[int]
+) -> tuple[Candidate, ...]:
+    """Readings that are given up, with those that were before and may still be shown."""
+    tracks: dict[int, Candidate] = {}
+    for one in given_up:
+        known = tracks.get(one.track, one)
+        parts = tuple(sorted({*known.parts, *one.parts}))
+        tracks[one.track] = one._replace(parts=parts, length=max(known.length, one.length))
+    for one in before:
+        newer = tracks.get(one.track)
+        if newer is None:
+            tracks[one.track] = one
+        else:
+            shown = {part for part in one.parts if part[0].note in waiting}
+            tracks[one.track] = newer._replace(parts=tuple(sorted(shown.union(newer.parts))))
+    return tuple(tracks.values())
+
+
+def _longest(candidates: list[Candidate]) -> list[Candidate]:
+    """Those of which no other holds every part; what is whole in one message stands by itself."""
+    kept: list[Candidate] = []
+    known: list[frozenset[tuple[Piece, int]]] = []
+    for one in sorted(candidates, key=lambda one: -len(one.parts)):
+        parts = frozenset(one.parts)
+        is_part = parts in known if one.is_in_one_message else any(parts <= more for more in known)
+        if not is_part:
+            kept.append(one)
+            known.append(parts)
+    return kept
 
 
 def _without_repeats(
@@ -506,11 +548,12 @@ def join(
     if explained:
         # One that begins in a number called by name has to prove itself.
         alive = [joint._replace(holds=~0) if joint.first in explained else joint for joint in alive]
+    found += _behind_given_up(lane, tracks)
     if len(alive) > MAX_JOINTS:
         # Plain readings are worth more than those in which something was sent twice.
         alive.sort(key=lambda joint: joint.parts[-1][1] + len(joint.last.value) - len(joint.value))
         alive, overflow = alive[:MAX_JOINTS], alive[MAX_JOINTS:]
-        found += _masked_for_good(rules, overflow, lane)
+        found += _masked_for_good(rules, overflow)
     return tuple(alive), tuple(found), ended
 
 
@@ -542,35 +585,68 @@ def _is_in_list(piece: Piece, pieces: tuple[Piece, ...]) -> bool:
     )
 
 
-def _masked_for_good(rules: RuleSet, joints: list[Joint], lane: Lane) -> list[Candidate]:
-    """One beginning of all the runs of joints that are given up, where it says anything new."""
-    known = {part for found in lane.candidates for part in found.parts}
-    parts = {part for joint in joints for part in joint.parts} - known
-    if not parts:
-        return []
-    track = rules.tracks[joints[0].first.track]
-    likely = [compiled for compiled in track.rules if compiled.loose is not None]
-    in_order = tuple(sorted(parts))
-    compiled = (likely or list(track.rules))[0]
-    return [Candidate(in_order, len(in_order), 0, compiled, Kind.GIVEN_UP, 0.5)]
+def _masked_for_good(rules: RuleSet, joints: list[Joint]) -> list[Candidate]:
+    """One beginning, for each track, of all the runs of joints that are given up."""
+    given_up = []
+    for number, track in enumerate(rules.tracks):
+        mine = [joint for joint in joints if joint.first.track == number]
+        if mine:
+            parts = tuple(sorted({part for joint in mine for part in joint.parts}))
+            likely = [compiled for compiled in track.rules if compiled.loose is not None]
+            most = MAX_VALUE if track.letters else evidence.MAX_DIGITS
+            follows = most - min(len(joint.value) for joint in mine)
+            given_up.append(
+                Candidate(parts, follows, 0, (likely or track.rules)[0], Kind.GIVEN_UP, 0.5)
+            )
+    return given_up
+
+
+def _behind_given_up(lane: Lane, tracks: tuple[tuple[Piece, ...], ...]) -> list[Candidate]:
+    """What may be the rest of joints that were given up: nobody follows them, so it is masked."""
+    behind = []
+    for one in lane.candidates:
+        pieces = tracks[one.track] if one.kind is Kind.GIVEN_UP else ()
+        if pieces:
+            digits = _digits(pieces)
+            # What was masked is masked however often it is said.
+            again = any(_digits(before, one.track) == digits for before in lane.recent)
+            if again or one.length > 0:
+                parts = tuple((piece, 0) for piece in pieces)
+                follows = one.length if again else one.length - len(digits)
+                behind.append(one._replace(parts=parts, length=follows))
+    return behind
+
+
+def _digits(pieces: Iterable[Piece], track: int | None = None) -> str:
+    """The digits of some runs in their order: all of them, or those of one track."""
+    return "".join([piece.value for piece in pieces if track is None or piece.track == track])
 
 
 def _merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
-    """Keep a joint; two that begin together and read the same are one, with the runs of both."""
+    """Keep a joint; two that begin together and read the same are one, with the runs of both.
+
+    Whatever speaks for either speaks for it, and what speaks against it must for both.
+    """
     key = (joint.value, joint.first.note, joint.first.place)
     same = joints.get(key)
     if same is None:
         joints[key] = joint
-    elif same.parts != joint.parts:
-        if _resends(same) >= MAX_RESENDS:
-            joints[key] = max(same, joint, key=lambda one: (one.last.note, -len(one.parts)))
-            return
-        more = tuple(part for part in joint.parts if part not in same.parts)
-        joints[key] = same._replace(
-            parts=same.parts + more,
-            last=max(same.last, joint.last),
-            skipped=same.skipped and joint.skipped,
-        )
+        return
+    if same.parts != joint.parts and _resends(same) >= MAX_RESENDS:
+        joints[key] = max(same, joint, key=lambda one: (one.last.note, -len(one.parts)))
+        return
+    joints[key] = same._replace(
+        parts=same.parts + tuple(part for part in joint.parts if part not in same.parts),
+        last=max(same.last, joint.last),
+        loosest=min(same.loosest, joint.loosest),
+        called=same.called | joint.called,
+        near=same.near | joint.near,
+        named=same.named | joint.named,
+        denied=same.denied & joint.denied,
+        skipped=same.skipped and joint.skipped,
+        found=same.found and joint.found,
+        holds=same.holds & joint.holds,
+    )
 
 
 def _resends(joint: Joint) -> int:
@@ -666,7 +742,7 @@ def _swallows(joint: Joint, candidate: Candidate, known: tuple[Candidate, ...]) 
     """
     if joint.loosest < gaps.LABEL or joint.called & candidate.rule.bit:
         return False
-    parts = {piece for piece, _ in joint.parts[1:]}
+    parts = {piece for piece, at in joint.parts if at}
     return any(
         found.kind is Kind.PROVEN
         and found.score >= evidence.CHECKED
@@ -704,41 +780,70 @@ def _small_change(last: Piece, pieces: tuple[Piece, ...]) -> int:
 def _sent_again(
     joints: list[Joint], lane: Lane, pieces: tuple[Piece, ...]
 ) -> tuple[list[Joint], list[Candidate]]:
-    """The other reading of a message that repeats an earlier one: the same part, sent twice."""
-    values = [piece.value for piece in pieces]
+    """The other reading of a message that repeats an earlier one: the same part, sent twice.
+
+    The same digits are the same part, in whatever groups.
+    """
+    digits = _digits(pieces)
     track = pieces[0].track
-    size = sum(map(len, values))
     resent: list[Joint] = []
     again: list[Candidate] = []
     for before in reversed(lane.recent):
         earlier = [piece for piece in before if piece.track == track]
-        if [piece.value for piece in earlier] == values:
-            twin = {(old.note, old.place): new for old, new in zip(earlier, pieces, strict=True)}
+        if _digits(earlier) == digits:
+            note, old, new = before[0].note, _places(earlier), _places(pieces)
             for joint in joints:
-                copies = _copies(joint.parts, twin)
+                copies = _copies(joint.parts, note, old, new)
                 if copies and _resends(joint) < MAX_RESENDS:
-                    newest = twin.get((joint.last.note, joint.last.place), joint.last)
+                    newest = copies[-1][0] if joint.last.note == note else joint.last
                     resent.append(joint._replace(parts=joint.parts + copies, last=newest))
             for candidate in lane.candidates:
-                first, last = candidate.parts[0][0], candidate.parts[-1][0]
-                if first.track != track or first.note == last.note:
+                if candidate.track != track or candidate.is_in_one_message:
                     # What is whole in one message is found in its repetition by itself.
                     continue
-                copies = _copies(candidate.parts, twin)
-                if copies and candidate.kind < Kind.BEGUN and len(candidate.parts) < MAX_PARTS:
+                copies = _copies(candidate.parts, note, old, new)
+                if copies and candidate.kind < Kind.BEGUN and _spread(candidate) < MAX_MESSAGES:
                     again.append(candidate._replace(parts=candidate.parts + copies))
             break
-        if size < SENT_AGAIN:
+        if len(digits) < SENT_AGAIN:
             # A digit or two that came up before is no part sent twice, unless it was the last one.
             break
     return resent, again
 
 
+def _spread(candidate: Candidate) -> int:
+    """Over how many messages a number is spread."""
+    return len({piece.note for piece, _ in candidate.parts})
+
+
+def _places(pieces: Iterable[Piece]) -> list[tuple[int, int, Piece]]:
+    """Each run with where it begins and ends among the digits of its message."""
+    places = []
+    end = 0
+    for piece in pieces:
+        start, end = end, end + len(piece.value)
+        places.append((start, end, piece))
+    return places
+
+
 def _copies(
-    parts: tuple[tuple[Piece, int], ...], twin: dict[tuple[int, int], Piece]
+    parts: tuple[tuple[Piece, int], ...],
+    note: int,
+    old: list[tuple[int, int, Piece]],
+    new: list[tuple[int, int, Piece]],
 ) -> tuple[tuple[Piece, int], ...]:
+    """The runs that repeat those of a number's parts which stand in message `note`."""
+    covered: dict[int, set[int]] = {}
+    for piece, at in parts:
+        if piece.note == note:
+            start, end, _ = old[piece.place]
+            # A run may stand in more than one place of a number (two readings that are the same).
+            covered.setdefault(at - start, set()).update(range(start, end))
     return tuple(
-        (twin[piece.note, piece.place], at)
-        for piece, at in parts
-        if (piece.note, piece.place) in twin
+        [
+            (piece, start + shift)
+            for shift, digits in covered.items()
+            for start, end, piece in new
+            if digits.issuperset(range(start, end))
+        ]
     )

@@ -41,7 +41,7 @@ def pending_runs(joints: Iterable[Joint], candidates: Iterable[Candidate]) -> fr
     if pending:
         waiting: set[RunId] = set()
         for candidate in candidates:
-            if candidate.kind is not Kind.PROVEN:
+            if candidate.kind in (Kind.CALLED, Kind.BEGUN):
                 runs = _runs(candidate)
                 if not runs.isdisjoint(pending):
                     waiting |= runs
@@ -158,18 +158,16 @@ class _Span(NamedTuple):
 def _spans(candidates: list[Candidate]) -> list[_Span]:
     spans = []
     for order, found in enumerate(candidates):
-        places = frozenset(
-            (piece.note, place)
-            for piece, _ in found.parts
-            for place in range(piece.start, piece.end)
-        )
         most = found.length - found.keep_last
-        hidden = frozenset(
-            (piece.note, place)
-            for piece, at in found.parts
-            for place in range(piece.start, min(piece.end, piece.start + most - at))
+        places: set[tuple[int, int]] = set()
+        hidden: set[tuple[int, int]] = set()
+        for piece, at in found.parts:
+            own = [(piece.note, place) for place in range(piece.start, piece.end)]
+            places.update(own)
+            hidden.update(own[: max(0, most - at)])
+        spans.append(
+            _Span(min(places), max(places), order, frozenset(places), frozenset(hidden), found)
         )
-        spans.append(_Span(min(places), max(places), order, places, hidden, found))
     return sorted(spans, key=lambda span: (span.low, -len(span.places), span.order))
 
 
@@ -195,12 +193,7 @@ def _outermost(candidates: list[Candidate]) -> list[Candidate]:
 
 def _stands_by_itself(candidate: Candidate) -> bool:
     """Whether it is a number of one message, proven, in groups that people write."""
-    note = candidate.parts[0][0].note
-    return (
-        candidate.score >= CHECKED
-        and is_natural_for(candidate)
-        and all(piece.note == note for piece, _ in candidate.parts)
-    )
+    return candidate.score >= CHECKED and is_natural_for(candidate) and candidate.is_in_one_message
 
 
 def _same(one: _Span, other: _Span) -> bool:
