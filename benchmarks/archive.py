@@ -1,7 +1,7 @@
 """MB a second of `masker scan` over an archive, beside a floor and beside peers, and its memory.
 
-The archive is `corpus.py`'s chat, repeated under other conversation ids until it is as large as
-asked, as JSONL and as Parquet. The floor decodes and encodes the same lines with msgspec (the same
+The archive is `corpus.py`'s chat, from one seed after the other until it is as large as asked, as
+JSONL and as Parquet. The floor decodes and encodes the same lines with msgspec (the same
 row groups with pyarrow) and does nothing else. Peers get each text of a sample by itself, with the
 same decoding and encoding around, in an environment of their own. MB are those of the JSONL, also
 where Parquet holds the same in less. CPU time is what is compared, for the machine may be busy, and
@@ -31,11 +31,11 @@ BASE_MESSAGES = 50_000
 
 def lines(megabytes: float) -> Iterator[list[dict[str, Any]]]:
     """The archive's rows, a corpus at a time."""
-    from corpus import corpus
+    from corpus import DEFAULT_SEED, corpus
 
-    messages = corpus(BASE_MESSAGES).messages
     size, turn = 0, 0
     while size < megabytes * 1e6:
+        messages = corpus(BASE_MESSAGES, seed=DEFAULT_SEED + turn).messages
         rows = [
             {
                 "conversation_id": f"{one.conversation_id}.{turn}",

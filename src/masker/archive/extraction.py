@@ -31,6 +31,8 @@ _EPOCH = 1 << 61
 # Subjects link conversations; of more links than this nobody keeps track, and all is one component.
 MAX_LINKS = 250_000
 MAX_REPORTED = 10
+# So many records are sifted at once where a reader gives them one by one.
+_TOGETHER = 1024
 _encode = msgspec.msgpack.Encoder().encode
 _SIZE = struct.Struct(">I")
 
@@ -121,16 +123,30 @@ class Extraction:
         found: Extracted,
     ) -> None:
         latest = _EPOCH
+        waiting: list[Record] = []
         for record in records:
+            if isinstance(record, Record):
+                waiting.append(record)
+                if len(waiting) < _TOGETHER:
+                    continue
+            latest = self._take_records(source, waiting, name, found, latest)
+            waiting.clear()
             if isinstance(record, Rows):
                 latest = self._take_rows(source, record, name, found, latest)
             elif isinstance(record, Unreadable):
                 self._blank(source, record, name, found)
-            else:
-                latest = self._take_one(source, record, name, found, latest)
+        self._take_records(source, waiting, name, found, latest)
+
+    def _take_records(
+        self, source: int, records: list[Record], name: str, found: Extracted, latest: int
+    ) -> int:
+        kinds = self._sieve.kinds([record.text for record in records])
+        for record, kind in zip(records, kinds, strict=True):
+            latest = self._take_one(source, record, kind, name, found, latest)
+        return latest
 
     def _take_one(
-        self, source: int, record: Record, name: str, found: Extracted, latest: int
+        self, source: int, record: Record, kind: int, name: str, found: Extracted, latest: int
     ) -> int:
         start, end, spelling, text, conversation, sender, identity, time, channel = record[:9]
         subject, copies = record[9:]
@@ -139,7 +155,6 @@ class Extraction:
         if self._per_file:
             conversation = f"{name}\0{conversation}"
         found.texts += 1
-        kind = self._sieve.kind(text)
         component = self._component(conversation, subject, found)
         head = KEY.pack(component, latest, source, start, kind)
         head += lane_record((time is not None, conversation, sender, subject))

@@ -21,7 +21,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # Seconds until the year 5138; what is larger counts milliseconds, microseconds or nanoseconds.
 _MAX_SECONDS = 1e11
-_MAX_MICROSECONDS = 1 << 60
+MAX_MICROSECONDS = 1 << 60
 
 
 class ArchiveError(MaskerError):
@@ -204,7 +204,17 @@ def microseconds(value: object, zone: tzinfo = UTC) -> int | None:
         size, scale = size / 1000, scale // 1000
     # What counts nanoseconds is larger than a microsecond count.
     micros = round(value * scale) if scale else round(value / 1000)
-    return micros if abs(micros) < _MAX_MICROSECONDS else None
+    return micros if abs(micros) < MAX_MICROSECONDS else None
+
+
+_STRINGS = {str, type(None)}
+
+
+def strings(told: Sequence[object]) -> list[str | None]:
+    """Values as strings; most columns are strings, or not there at all."""
+    if set(map(type, told)) <= _STRINGS:
+        return list(cast(Sequence[str | None], told))
+    return [None if value is None else str(value) for value in told]
 
 
 def all_microseconds(values: Sequence[object], zone: tzinfo = UTC) -> list[int | None]:

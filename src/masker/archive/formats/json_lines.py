@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import msgspec
 
 from masker.archive.fields import Fields
 from masker.archive.formats.base import Context, Format, Read
 from masker.archive.formats.json_scan import Scanner
-from masker.archive.records import ArchiveError, Rows, Unreadable, all_microseconds
+from masker.archive.records import ArchiveError, Rows, Unreadable, all_microseconds, strings
 
 CHUNK = 1 << 20
 MAX_LINE = 1 << 26
@@ -31,7 +31,6 @@ _ROLES = ("conversation", "sender", "id", "time", "channel", "subject")
 _ESCAPED_LETTER = re.compile(rb"\\u00[67]")
 _ESCAPED = b"\\u00"
 _Scalar = str | int | float | None
-_STRINGS = {str, type(None)}
 
 
 class JsonLines(Format):
@@ -176,22 +175,15 @@ def _fast(rows: list[Any], lines: list[bytes], offset: int, context: Context) ->
         [row.text for row in rows],
         _named([row.conversation for row in rows], context.name),
         _named([row.sender for row in rows], "user"),
-        _strings([row.id for row in rows]),
+        strings([row.id for row in rows]),
         all_microseconds([row.time for row in rows], context.zone),
-        _strings([row.channel for row in rows]),
-        _strings([row.subject for row in rows]),
+        strings([row.channel for row in rows]),
+        strings([row.subject for row in rows]),
     )
 
 
-def _strings(told: list[_Scalar]) -> list[str | None]:
-    """Values as strings; most columns are strings, or not there at all."""
-    if set(map(type, told)) <= _STRINGS:
-        return cast(list[str | None], told)
-    return [None if value is None else str(value) for value in told]
-
-
 def _named(told: list[_Scalar], default: str) -> list[str]:
-    return [default if value is None else value for value in _strings(told)]
+    return [default if value is None else value for value in strings(told)]
 
 
 def _careful(

@@ -8,6 +8,7 @@ A place is a row and a column here, not bytes: `start` is the row, `end` the col
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -15,7 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from masker.archive.formats.base import Context, Format, Read
-from masker.archive.records import ArchiveError, Edit, Record, microseconds, with_copies
+from masker.archive.records import (
+    MAX_MICROSECONDS,
+    ArchiveError,
+    Edit,
+    Record,
+    Rows,
+    all_microseconds,
+    strings,
+    with_copies,
+)
 from masker.archive.spelling import BLANK
 
 _BATCH = 8192
@@ -47,20 +57,22 @@ class Parquet(Format):
     def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
         file = _opened(stream)
         schema = file.schema_arrow
-        chosen = context.chosen
         texts = [
             name for name in context.fields.texts(schema.names) if _is_text(schema.field(name).type)
         ]
         if not texts:
             raise ArchiveError("has no text column")
-        columns = list(dict.fromkeys([*texts, *chosen.values()]))
+        columns = list(dict.fromkeys([*texts, *context.chosen.values()]))
         row = 0
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
             if row >= start and (end is None or row < end):
                 at = row
                 for batch in file.iter_batches(_BATCH, row_groups=[group], columns=columns):
-                    yield from _records(batch, at, texts, chosen, schema, context)
+                    if len(texts) == 1:
+                        yield _rows(batch, at, texts[0], schema, context)
+                    else:
+                        yield from _records(batch, at, texts, schema, context)
                     at += batch.num_rows
             row += rows
 
@@ -102,15 +114,37 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
+def _rows(batch: pa.RecordBatch, row: int, name: str, schema: pa.Schema, context: Context) -> Rows:
+    """A batch with one column of text, column by column."""
+    places = list(range(row, row + batch.num_rows))
+    kept = batch.column(name).is_valid()
+    if kept.false_count:
+        places = [place for place, there in zip(places, kept.to_pylist(), strict=True) if there]
+        batch = batch.filter(kept)
+    size, chosen = batch.num_rows, context.chosen
+    nothing: list[Any] = [None] * size
+
+    def column(role: str) -> list[Any]:
+        return strings(batch.column(chosen[role]).to_pylist()) if role in chosen else nothing
+
+    return Rows(
+        "value",
+        places,
+        [schema.get_field_index(name)] * size,
+        batch.column(name).to_pylist(),
+        [context.name if told is None else told for told in column("conversation")],
+        ["user" if told is None else told for told in column("sender")],
+        column("id"),
+        _times(batch, context) or nothing,
+        column("channel"),
+        column("subject"),
+    )
+
+
 def _records(
-    batch: pa.RecordBatch,
-    row: int,
-    texts: list[str],
-    chosen: dict[str, str],
-    schema: pa.Schema,
-    context: Context,
+    batch: pa.RecordBatch, row: int, texts: list[str], schema: pa.Schema, context: Context
 ) -> Iterator[Record]:
-    size = batch.num_rows
+    size, chosen = batch.num_rows, context.chosen
     nothing: list[Any] = [None] * size
 
     def column(role: str) -> list[Any]:
@@ -118,7 +152,7 @@ def _records(
 
     conversations, senders, ids = column("conversation"), column("sender"), column("id")
     channels, subjects = column("channel"), column("subject")
-    times = [microseconds(value, context.zone) for value in _times(batch, chosen)] or nothing
+    times = _times(batch, context) or nothing
     values = [
         (schema.get_field_index(name), f"\0{name}" if place else "", batch.column(name).to_pylist())
         for place, name in enumerate(texts)
@@ -144,15 +178,22 @@ def _records(
         yield from with_copies(records) if len(records) > 1 else records
 
 
-def _times(batch: pa.RecordBatch, chosen: dict[str, str]) -> list[Any]:
-    if "time" not in chosen:
+def _times(batch: pa.RecordBatch, context: Context) -> list[int | None]:
+    if "time" not in context.chosen:
         return []
-    values = batch.column(chosen["time"])
+    values = batch.column(context.chosen["time"])
     if pa.types.is_timestamp(values.type):
         # Nanoseconds are more than a datetime holds.
         zone = values.type.tz
         values = values.cast(pa.timestamp("us", zone), safe=False)
-    return list(values.to_pylist())
+        if zone is not None or context.zone is UTC:
+            return _within(values.cast(pa.int64()).to_pylist())
+    return all_microseconds(values.to_pylist(), context.zone)
+
+
+def _within(times: list[int | None]) -> list[int | None]:
+    """Times in microseconds, less those of no year that a message can be of."""
+    return [time if time is not None and abs(time) < MAX_MICROSECONDS else None for time in times]
 
 
 def _masked(column: pa.ChunkedArray, edits: dict[int, Edit]) -> tuple[pa.ChunkedArray, int]:
