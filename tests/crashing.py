@@ -22,20 +22,27 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from masker import MaskedMessage, MaskerError
-from masker.errors import StoreError
+from masker.errors import KeysError, StoreError
 from masker.stores import Tombstone
 from masker.stores.codec import microseconds
 from masker.stores.sealed import SealedStore
+from masker.vault.keyfile import make_key_file
 from store_kit import Site, sqlite_site
 
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 CONVERSATIONS = [f"c{number}" for number in range(6)]
 # What is drawn how often.
-WEIGHTS = {"append": 10, "revise": 8, "purge": 3, "subject": 1, "age": 1, "rotate": 2, "read": 2}
+WEIGHTS = {
+    "append": 10, "revise": 8, "purge": 3, "subject": 1, "age": 1, "rotate": 2, "move": 2,
+    "read": 2,
+}  # fmt: skip
+# Key files that a rotation moves the store to and fro between.
+KEYS = ("here.keys", "there.keys")
 
 Order = dict[str, Any]
 Texts = dict[str, dict[str, tuple[str, int, int]]]
@@ -48,11 +55,13 @@ class Model:
     def __init__(self) -> None:
         self.texts: Texts = {each: {} for each in CONVERSATIONS}
         self.second = 0
+        self.keys = KEYS[0]
 
     def copy(self) -> Model:
         other = Model()
         other.texts = {name: dict(held) for name, held in self.texts.items()}
         other.second = self.second
+        other.keys = self.keys
         return other
 
     def apply(self, order: Order) -> None:
@@ -63,6 +72,8 @@ class Model:
                     self.texts[conversation][message] = (text, revision, second)
             case "purge" | "subject":
                 self.texts[order["conversation"]] = {}
+            case "move":
+                self.keys = order["keys"]
             case "age":
                 for conversation, held in self.texts.items():
                     self.texts[conversation] = {
@@ -95,6 +106,8 @@ class Model:
                 ]
             case "purge" | "subject" | "read":
                 order["conversation"] = chance.choice(CONVERSATIONS)
+            case "move":
+                order["keys"] = chance.choice(KEYS)
             case "age":
                 order["before"] = max(0, self.second - chance.randrange(5, 60))
         return order
@@ -107,14 +120,15 @@ def _words(chance: random.Random) -> str:
 class Asker:
     """Asks the store for things, and writes down what was asked and what was acknowledged."""
 
-    def __init__(self, store: SealedStore, model: Model, log: int) -> None:
+    def __init__(self, store: SealedStore, model: Model, log: int, folder: Path) -> None:
         self.store = store
         self.model = model
+        self._folder = folder
         self._log = log
 
     def ask(self, order: Order) -> None:
         self._note("asked", order)
-        perform(self.store, order)
+        perform(self.store, order, self._folder)
         self._note("done", order)
         self.model.apply(order)
 
@@ -122,7 +136,7 @@ class Asker:
         os.write(self._log, json.dumps([what, order]).encode() + b"\n")
 
 
-def perform(store: SealedStore, order: Order) -> None:
+def perform(store: SealedStore, order: Order, folder: Path) -> None:
     match order["do"]:
         case "append" | "revise":
             assert not store.save_all([_message(*each) for each in order["messages"]])
@@ -134,6 +148,8 @@ def perform(store: SealedStore, order: Order) -> None:
             assert store.purge(before=_at(order["before"])).status == "complete"
         case "rotate":
             store.rotate()
+        case "move":
+            store.rotate(f"file:{folder / order['keys']}")
         case "read":
             store.transcript(order["conversation"])
 
@@ -160,6 +176,8 @@ class Harness:
         self.chance = random.Random(seed)
         self.model = Model()
         self.site = sqlite_site(folder)
+        for name in KEYS:
+            make_key_file(folder / name)
         self.site.clock = self._clock  # type: ignore[assignment]  # a logical clock
         self.found: Counter[str] = Counter()
         self.killed: Counter[str] = Counter()
@@ -169,8 +187,18 @@ class Harness:
         # Half a second after what is said in this second: a purge takes it, and nothing later.
         return microseconds(_at(self.model.second)) + 500_000
 
-    def open(self) -> SealedStore:
-        return self.site.open()
+    def open(self, *models: Model) -> SealedStore:
+        """The store, with the keys it must be under: those of one of these models."""
+        names = [model.keys for model in models or (self.model,)]
+        for name in names[:-1]:
+            with suppress(KeysError):
+                return self._opened(name)
+        return self._opened(names[-1])
+
+    def _opened(self, keys: str) -> SealedStore:
+        store = self.site.open(keys=f"file:{self.folder / keys}")
+        self.under = keys
+        return store
 
     # -- kills ---------------------------------------------------------------------------------
 
@@ -191,7 +219,7 @@ class Harness:
     def _run_until_killed(self, log: int) -> None:
         try:
             seed = random.Random(os.urandom(8))
-            asker = Asker(self.open(), self.model, log)
+            asker = Asker(self.open(), self.model, log, self.folder)
             while True:
                 asker.ask(asker.model.order(seed))
         except BaseException as error:  # noqa: BLE001 - told to the parent by the exit code
@@ -213,7 +241,7 @@ class Harness:
         else:
             self.killed["between" if log else "opening"] += 1
         before.second = after.second = max(before.second, after.second)
-        with self.open() as store:
+        with self.open(before, after) as store:
             for name in ("purges_finished", "keys_destroyed", "rotation_finished"):
                 self.found[name] += int(getattr(store.recovery, name))
             assert not store.recovery.purges_pending
@@ -222,6 +250,7 @@ class Harness:
             report = store.verify()
             assert report.ok, report.fault
         self.model = after if held == after.texts else before
+        self.model.keys = self.under
         self._look_at_backup()
 
     def _look_at_backup(self) -> None:
@@ -229,7 +258,8 @@ class Harness:
         if self.backup is not None and self.chance.random() < 0.05:
             folder, old = self.backup
             shutil.copy2(self.site.key_data, folder / "t.keys.db")
-            site = Site(folder, f"sqlite:///{folder / 't.db'}", self.site.suite, self.site.keys)
+            keys = f"file:{self.folder / self.model.keys}"
+            site = Site(folder, f"sqlite:///{folder / 't.db'}", self.site.suite, keys)
             with site.open() as store:
                 for conversation, held in old.texts.items():
                     gone = set(held) - set(self.model.texts[conversation])
@@ -251,8 +281,7 @@ class Harness:
 
     def fail_once(self, disk: Any) -> None:
         """A write or sync fails, or a few; the same process goes on with what it acknowledged."""
-        asker = Asker(self.open(), self.model, os.open(os.devnull, os.O_WRONLY))
-        store = asker.store
+        store = self.open()
         error = self.chance.choice((errno.EIO, errno.ENOSPC))
         disk.fail_after(self.chance.randrange(60), self.chance.choice((1, 1, 3)), error)
         before = disk.failures()
@@ -260,7 +289,7 @@ class Harness:
         try:
             for _ in range(60):
                 order = self.model.order(self.chance)
-                perform(store, order)
+                perform(store, order, self.folder)
                 self.model.apply(order)
                 if disk.failures() > before:
                     # SQLite itself made up for it, or it was of no consequence.
@@ -276,11 +305,13 @@ class Harness:
         # The same store goes on by itself, in the same process.
         held = held_by(store)
         assert held in (self.model.texts, after.texts), "neither all of it nor nothing"
+        asked = self.model
         self.model = after if held == after.texts else self.model
         assert store.verify().ok, store.verify().fault
         store.close()
-        with self.open() as store:
+        with self.open(asked, after) as store:
             assert held_by(store) == held
+        self.model.keys = self.under
 
 
 def held_by(store: SealedStore) -> Texts:

@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 from masker import Finding, MaskedMessage, MaskerError, MessageError
 from masker.errors import KeysError, PurgedError, StoreError
 from masker.stores import Recovery, Retention, Tombstone, open_store
+from masker.stores.keyring import Keyring
 from masker.stores.sealed import SealedStore
+from masker.stores.shelf import Shelf
 from masker.vault.keyfile import make_key_file
 from store_kit import (
     LATER,
@@ -445,6 +447,39 @@ def test_a_purge_is_of_one_thing(store: SealedStore, scope: dict[str, Any]) -> N
         store.purge(**scope)
 
 
+def test_a_receipt_of_a_purge_that_was_held_leaves_nothing_held(store: SealedStore) -> None:
+    store.save_all(messages(3))
+    store.hold(conversation_id="c1")
+    assert store.purge(conversation_id="c1").held == 1
+    (receipt,) = store.release(conversation_id="c1")
+    assert (receipt.status, receipt.messages, receipt.held) == ("complete", 3, 0)
+    assert store.purge(conversation_id="c1") == receipt
+
+
+def test_a_purge_leaves_no_conversation_that_cannot_be_written_to(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first save that fails leaves keys of a conversation that no record links to anybody."""
+    with site.open() as store:
+        store.save_all(messages(3, "c1", subject="u-1"))
+        with monkeypatch.context() as patch:
+            patch.setattr(Shelf, "flush", _fails)
+            with pytest.raises(StoreError, match="the disk is full"):
+                store.save_all(messages(3, "c2", subject="u-1"))
+        assert store.transcript("c2") == []
+        assert store.purge(subject="u-1").status == "complete"
+        later = message(9, "c2", at=LATER + DAY, subject="u-1")
+        store.save(later)
+        assert store.transcript("c2") == [later]
+        assert store.verify().ok
+    with site.open() as store:
+        assert store.transcript("c2") == [later]
+
+
+def _fails(*_: object) -> None:
+    raise StoreError("the disk is full")
+
+
 # --- keys ------------------------------------------------------------------------------
 
 
@@ -473,6 +508,61 @@ def test_rotation_to_other_keys_leaves_the_old_ones_without_use(site: Site) -> N
         site.open()
     with site.open(keys=f"file:{site.folder / 'new.keys'}") as store:
         assert store.transcript("c1") == messages(5)
+
+
+@pytest.mark.parametrize("moment", ["finish_rotation", "_rewrapped", "_end_epochs"])
+def test_a_rotation_to_other_keys_that_breaks_off_goes_on_with_these(
+    site: Site, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Some keys are under the old epoch then, some under the new one; one provider opens both."""
+    make_key_file(site.folder / "new.keys")
+    make_key_file(site.folder / "third.keys")
+    new, third = (f"file:{site.folder / name}" for name in ("new.keys", "third.keys"))
+    calls = itertools.count()
+    done = getattr(Keyring, moment)
+
+    def breaks(ring: Keyring, *arguments: Any) -> Any:
+        if next(calls) == (moment == "_rewrapped"):
+            raise StoreError("the disk is full")
+        return done(ring, *arguments)
+
+    with site.open() as store:
+        store.save_all([*messages(5), *messages(5, "c2", subject="u-2")])
+        with monkeypatch.context() as patch:
+            patch.setattr(Keyring, moment, breaks)
+            with pytest.raises(StoreError, match="the disk is full"):
+                store.rotate(new)
+        # The same store goes on by itself, and with others' keys as well.
+        assert store.transcript("c1") == messages(5)
+        with monkeypatch.context() as patch:
+            patch.setattr(Keyring, moment, breaks)
+            calls = itertools.count()
+            with pytest.raises(StoreError, match="the disk is full"):
+                store.rotate(third)
+    with pytest.raises(KeysError, match="made with other keys"):
+        site.open()
+    with site.open(keys=third) as store:
+        assert store.transcript("c1") == messages(5)
+        assert not store.key_status().rotating
+        assert store.verify().ok
+
+
+def test_a_rotation_to_other_keys_takes_up_one_that_was_left(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key_file(site.folder / "new.keys")
+    new = f"file:{site.folder / 'new.keys'}"
+    with site.open() as store:
+        store.save_all(messages(5))
+        with monkeypatch.context() as patch:
+            patch.setattr(Keyring, "finish_rotation", lambda *_: 0)
+            store.rotate()
+            assert store.key_status().rotating
+        store.rotate(new)
+        assert store.key_status().provider == new
+    with site.open(keys=new) as store:
+        assert store.transcript("c1") == messages(5)
+        assert not store.key_status().rotating
 
 
 def test_wrong_keys_open_nothing_and_say_what_to_do(site: Site) -> None:

@@ -58,7 +58,8 @@ def rotate(
     """Wrap every key of a store again under a new one; records are not touched.
 
     May be interrupted: it goes on when the store is opened next. With --to, the old keys open
-    nothing any more, in this store or in older copies of its wrapped keys once they are destroyed.
+    nothing any more, in this store or in older copies of its wrapped keys once they are destroyed;
+    where it was interrupted, the new ones open the store, unless nothing was changed yet.
     """
     with opened(store, keys, keys_url) as transcripts, progress_bar("rotating") as step:
         count = transcripts.rotate(to, progress=step)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from masker.errors import KeysError, TamperedError
+from masker.errors import TamperedError
 from masker.stores.database import Database
 from masker.stores.model import KeyStatus, Progress
 from masker.vault import slots
@@ -64,6 +65,7 @@ class Keyring:
         self._store = store
         self._provider = provider
         self._epochs: dict[int, Aead] = {}
+        self._roots: dict[int, bytes] = {}
         self._subjects: OrderedDict[int, Aead] = OrderedDict()
         self.epoch = 0
         self._open_epochs()
@@ -90,8 +92,7 @@ class Keyring:
         for number, _, wrapped in self._living_epochs():
             self.epoch = max(self.epoch, number)
             if number not in self._epochs:
-                key = self._provider.unwrap(wrapped, self._context(number))
-                self._epochs[number] = self._suite.wrap_cipher(key)
+                self._know(number, self._provider.unwrap(wrapped, self._context(number)))
         if not self._epochs:
             raise TamperedError(place="keys", reason="every epoch was destroyed")
 
@@ -106,7 +107,11 @@ class Keyring:
             "INSERT INTO epoch (number, provider, wrapped) VALUES (?, ?, ?)",
             (number, provider.name, wrapped),
         )
-        self._epochs[number] = self._suite.wrap_cipher(key)
+        self._know(number, key)
+
+    def _know(self, epoch: int, key: bytes) -> None:
+        self._roots[epoch] = key
+        self._epochs[epoch] = self._suite.wrap_cipher(key)
 
     def _context(self, epoch: int) -> Mapping[str, str]:
         return {
@@ -214,6 +219,22 @@ class Keyring:
                 if label is not None and slots.mark(wrapped) == mark:
                     out.append((label.owner, number))
         return out
+
+    def under(self, parents: Iterable[int]) -> list[tuple[bytes, int]]:
+        """The data keys that are wrapped under these subjects' keys, with their owners."""
+        found = []
+        for parent in parents:
+            rows = self._database.execute(
+                f"SELECT number, wrapped FROM slot"
+                f" WHERE substr(wrapped, {slots.PARENT_FROM}, {slots.PARENT_BYTES}) = ?",
+                (parent.to_bytes(slots.PARENT_BYTES, "big"),),
+            )
+            for number, data in rows:
+                with suppress(TamperedError):  # it opens nothing; `verify` names it
+                    label = self._label(number, bytes(data))
+                    if label.kind is Kind.DATA:
+                        found.append((label.owner, number))
+        return found
 
     def is_destroyed(self, numbers: Iterable[int]) -> bool:
         """Whether nothing is left in these slots."""
@@ -325,6 +346,11 @@ class Keyring:
     # -- rotation ------------------------------------------------------------------------------
 
     @property
+    def provider(self) -> KeyProvider:
+        """What the newest epoch is wrapped with."""
+        return self._provider
+
+    @property
     def is_rotating(self) -> bool:
         """Whether a rotation was begun and is not over."""
         return len(self._living_epochs()) > 1
@@ -332,15 +358,36 @@ class Keyring:
     def rotate(self, provider: KeyProvider | None = None, progress: Progress | None = None) -> int:
         """Wrap again, under a new key-encryption key, every key that the old one wraps.
 
-        Records are not touched. What was begun before is gone on with. The old epoch is destroyed
-        when nothing needs it. How many keys were wrapped again.
+        Records are not touched. What was begun before is gone on with, and is all there is to do
+        unless other keys are given. The old epoch is destroyed when nothing needs it. How many
+        keys were wrapped again.
         """
-        if not self.is_rotating:
-            with self._database.transaction():
-                self._begin_epoch(self.epoch + 1, provider or self._provider)
-            self.epoch += 1
-            self._provider = provider or self._provider
-        return self.finish_rotation(progress)
+        done = 0
+        if self.is_rotating:
+            done = self.finish_rotation(progress)
+            if provider is None:
+                return done
+        chosen = provider or self._provider
+        with self._database.transaction():
+            if provider is not None:
+                self._hand_over(provider)
+            self._begin_epoch(self.epoch + 1, chosen)
+        self.epoch += 1
+        self._provider = chosen
+        return done + self.finish_rotation(progress)
+
+    def _hand_over(self, provider: KeyProvider) -> None:
+        """Wrap the living epochs under other keys, so that these alone open all there is.
+
+        From one moment to the next: of a rotation that is interrupted some keys are under the old
+        epoch and some under the new one, and whoever opens the store then has one provider.
+        """
+        for number, _, _ in self._living_epochs():
+            wrapped = provider.wrap(self._roots[number], self._context(number))
+            self._database.execute(
+                "UPDATE epoch SET provider = ?, wrapped = ? WHERE number = ?",
+                (provider.name, wrapped, number),
+            )
 
     def finish_rotation(self, progress: Progress | None = None) -> int:
         """Go on with a rotation that was begun; safe to be interrupted at any moment."""
@@ -381,7 +428,7 @@ class Keyring:
             )
         self._database.scrub()
         for number, name, wrapped in old:
-            del self._epochs[number]
+            del self._epochs[number], self._roots[number]
             if name == self._provider.name:
                 self._provider.destroy(wrapped)
 
@@ -422,10 +469,3 @@ class Keyring:
                         place=f"key slot {number}", reason="was destroyed, and no purge says so"
                     )
         return count
-
-
-def wrong_keys(error: KeysError, where: str) -> KeysError:
-    """Say which store the keys are not of, and what to do."""
-    return KeysError(
-        f"{error}; {where} was made with other keys: give those it was made with (--keys)"
-    )

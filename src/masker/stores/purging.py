@@ -145,6 +145,8 @@ class Purges:
                         return earlier
                 if any(self._is_held(state) for state in states):
                     return self._defer(intent, states, now)
+                # What it waited for, if it did, is over.
+                intent.held = 0
                 destroyed = self._destroy(intent, states, now)
                 places = self._erase(states, now)
             for state in states:
@@ -194,8 +196,13 @@ class Purges:
                 shelf.unanchor(state.name)
             if intent.kind == "subject":
                 owned = shelf.ring.leased(intent.scope)
-                destroyed += owned
+                # Keys made for a conversation whose first message was never saved: it is linked to
+                # nobody, and with them it could not be written to for good.
+                orphans = shelf.ring.under(owned)
+                destroyed += [*owned, *(slot for _, slot in orphans)]
+                shelf.ring.destroy(orphans)
                 shelf.ring.destroy((intent.scope, slot) for slot in owned)
+                shelf.drop_owners({owner for owner, _ in orphans})
                 shelf.put_fence(intent.scope, Fence(0, now, True, intent.number, intent.messages))
             intent.keys += len(destroyed)
             self._put(intent)

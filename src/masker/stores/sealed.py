@@ -418,14 +418,16 @@ class SealedStore:
     ) -> int:
         """Wrap every key again under a new key-encryption key, of another provider if given.
 
-        Records are not touched. May be interrupted; it goes on when the store is opened. How many
-        keys were wrapped again.
+        Records are not touched. May be interrupted; it goes on when the store is opened, with the
+        new provider if it is one. How many keys were wrapped again.
         """
         provider = None if keys is None else open_keys(keys)
         with self._use() as shelf:
-            count = shelf.ring.rotate(provider, progress)
-            self._provider = provider or self._provider
-            return count
+            try:
+                return shelf.ring.rotate(provider, progress)
+            finally:
+                # Also where it broke off: the store is opened anew with what it is wrapped with.
+                self._provider = shelf.ring.provider
 
     def key_status(self) -> KeyStatus:
         """The keys of the store, without the keys."""

@@ -205,6 +205,11 @@ class Shelf:
         if state is not None:
             self._ids -= len(state.known) + 1
 
+    def drop_owners(self, owners: set[bytes]) -> None:
+        """Forget what is in memory of the conversations that keys of these owners are for."""
+        for state in [state for state in self._states.values() if state.owner in owners]:
+            self.drop(state.name)
+
     def drop_all(self) -> None:
         """Forget everything that can be read again, and what was not written."""
         for rows in self._rows.values():

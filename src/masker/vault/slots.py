@@ -24,6 +24,9 @@ from masker.vault.suites import KEY_BYTES, NONCE_BYTES, TAG_BYTES, Aead, Suite
 VERSION = 1
 _HEADER = struct.Struct(">BBBBI16sQ")
 _HEADER_BYTES = _HEADER.size
+PARENT_BYTES = 8
+PARENT_FROM = _HEADER_BYTES - PARENT_BYTES + 1
+"""Where `parent` stands in a slot, counted from 1 as SQL does."""
 _SECRET = _HEADER_BYTES + NONCE_BYTES
 SLOT_BYTES = _SECRET + KEY_BYTES + TAG_BYTES
 DESTROYED = bytes(SLOT_BYTES)
