@@ -719,8 +719,9 @@ def _extend(
 def _may_go_on(joint: Joint, piece: Piece, value: str, gap: int, called: int, lane: Lane) -> bool:
     """Whether a gap lets a number go on: mere talk does not, nor a phone behind a postcode."""
     if gap >= gaps.TEXT and (
-        # What is a number already does not go on behind talk.
-        joint.holds or (not called and len(value) < evidence.STRONG_CHECK - 1)
+        # What is a number already does not go on behind talk, unless that names what comes.
+        (joint.holds and not called & piece.named)
+        or (not called and len(value) < evidence.STRONG_CHECK - 1)
     ):
         return False
     last = joint.last
