@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from archive_files import NOON
 from masker import MaskedMessage, Masker, Message
-from masker.archive import Options, partitions, scan
+from masker.archive import Options, partitions, scan, spelling
 from masker.archive.formats import json_lines
 from masker.archive.records import all_microseconds, microseconds
 from masker.archive.sifting import LOOK, MARK, TEXT, Sieve
+from masker.archive.spelling import mask_region
 from masker.core import characters
 from masker.testing.talk import small_talk
 from test_archive_formats import Quiet
@@ -101,6 +102,34 @@ def test_rules_of_more_words_than_fit_are_asked_one_by_one() -> None:
 )
 def test_times_are_the_same_one_by_one_and_together(values: list[object]) -> None:
     assert all_microseconds(values) == [microseconds(value) for value in values]
+
+
+@given(
+    text=st.one_of(st.text(), TEXTS),
+    key=st.sampled_from(["text", "内容", "a b", 'say "it"', "back\\slash"]),
+    others=st.dictionaries(st.sampled_from(["id", "n", "u"]), st.text(max_size=8)),
+    indent=st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")]),
+    escaped=st.booleans(),
+    data=st.data(),
+)
+def test_a_plain_line_is_masked_as_one_that_is_taken_apart(
+    text: str,
+    key: str,
+    others: dict[str, str],
+    indent: tuple[str, str],
+    escaped: bool,
+    data: st.DataObject,
+) -> None:
+    value = {**others, key: text, "last": None}
+    line = json.dumps(value, ensure_ascii=escaped, separators=indent)
+    region = line.encode("utf-8", "surrogatepass")
+    low = data.draw(st.integers(0, len(text)))
+    ranges = [(low, data.draw(st.integers(low, len(text))))]
+    size = len(text) + data.draw(st.sampled_from([0, 0, 0, 1]))
+    quick = mask_region(region, f"json-line:{key}", size, ranges)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spelling, "_masked_plainly", lambda *_: None)
+        assert mask_region(region, f"json-line:{key}", size, ranges) == quick
 
 
 SAID = (

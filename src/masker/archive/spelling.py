@@ -31,7 +31,7 @@ _PLAIN = re.compile(_UTF8, re.DOTALL)
 _PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _JSON = re.compile(_PAIR + rb"|\\u[0-9a-fA-F]{4}|\\.|" + _UTF8, re.DOTALL)
 _QUOTED = re.compile(rb'""|' + _UTF8, re.DOTALL)
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_COLON = re.compile(rb'[ \t]*:[ \t]*"')
 _PRINTABLE = re.compile(rb"=[0-9A-Fa-f]{2}|=[ \t]*\r?\n|.", re.DOTALL)
 _HTML = re.compile(
     r"<!--.*?-->|<(script|style)\b.*?</\1\s*>|<[!/?a-zA-Z][^>]*>|&(?:#[0-9]+|#[xX][0-9a-fA-F]+|\w+);|.",
@@ -62,6 +62,10 @@ def mask_region(
     if spelling == BLANK:
         return blanked(region), True
     name, _, charset = spelling.partition(":")
+    if name == "json-line":
+        masked = _masked_plainly(region, charset, size, ranges)
+        if masked is not None:
+            return masked, True
     try:
         if name == "base64":
             return _mask_base64(region, charset, size, ranges), True
@@ -79,6 +83,34 @@ def mask_region(
                 out += region[done:start] + STAR
                 done = end
     return bytes(out + region[done:]), True
+
+
+def _masked_plainly(
+    region: bytes, key: str, size: int, ranges: Iterable[tuple[int, int]]
+) -> bytes | None:
+    """A line as most are: its key stands there once, and its value has no escapes."""
+    name = _named(key)
+    start = region.find(name)
+    if start < 0 or region.find(name, start + 1) >= 0:
+        return None
+    colon = _COLON.match(region, start + len(name))
+    if colon is None:
+        return None
+    low = colon.end()
+    high = region.find(b'"', low)
+    value = region[low:high]
+    if high < 0 or b"\\" in value:
+        return None
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return None
+    if len(text) != size:
+        return None
+    characters = list(text)
+    for start, end in ranges:
+        characters[start:end] = FILL * (min(end, size) - start)
+    return region[:low] + "".join(characters).encode() + region[high:]
 
 
 def blanked(region: bytes) -> bytes:
@@ -161,9 +193,13 @@ def text_literals(region: bytes) -> list[tuple[int, int]]:
     return found
 
 
+def _named(key: str) -> bytes:
+    return encoded(json.dumps(key, ensure_ascii=False))
+
+
 def _json_line(region: bytes, key: str) -> Spelled:
     """The value of a key at the top of an object: `json-line:KEY`."""
-    name = json.dumps(key, ensure_ascii=False).encode()
+    name = _named(key)
     depth = 0
     before: bytes | None = None
     for match in _TOKEN.finditer(region):
