@@ -25,6 +25,7 @@ TEXT = 1
 # Something to the engine by itself, or as good as.
 LOOK = 2
 
+_LOOK = pa.scalar(LOOK, pa.uint8())
 _BASIC_PLANE = 0xFFFF
 # The one character whose lower case is two; `lower` leaves it as it is.
 _GROWS = "\u0130"
@@ -61,24 +62,28 @@ class Sieve:
             return LOOK
         return TEXT if _has_any(text) is not None else MARK
 
-    def kinds(self, texts: list[str]) -> list[int]:
+    def kinds(self, texts: list[str]) -> bytes:
         """The same for many; here `LOOK` may be said of what needs none."""
+        if not texts:
+            return b""
         try:
             plain = pa.array(texts, pa.large_string())
-            lowered = pa.array(_lowered(texts), pa.large_string())
-            has_any: list[bool] = _matches(plain, _ANY).to_pylist()
-            look = _matches(plain, _PLAIN)
+            has_any, look = _matches(plain, _ANY), _matches(plain, _PLAIN)
             if self._words:
+                lowered = pa.array(_lowered(texts), pa.large_string())
                 look = pc.or_(look, _matches(lowered, self._words))
-            looks: list[bool] = look.to_pylist()
         except (pa.ArrowException, UnicodeEncodeError):
             # More words than RE2 takes, or halves of surrogate pairs.
-            return list(map(self.kind, texts))
+            return bytes(map(self.kind, texts))
+        found = pc.if_else(look, _LOOK, has_any.cast(pa.uint8()))
+        kinds = bytearray(found.buffers()[1].to_pybytes()[: len(texts)])
         holds_number = self._rules.holds_number
-        return [
-            LOOK if look else MARK if not any_digit else LOOK if holds_number(text) else TEXT
-            for look, any_digit, text in zip(looks, has_any, texts, strict=True)
-        ]
+        at = kinds.find(TEXT)
+        while at >= 0:
+            if holds_number(texts[at]):
+                kinds[at] = LOOK
+            at = kinds.find(TEXT, at + 1)
+        return bytes(kinds)
 
 
 def _matches(texts: Any, pattern: str) -> Any:
