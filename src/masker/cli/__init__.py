@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import NoReturn
 
 # What the extra `cli` installs; the library itself needs none of it.
 _EXTRA = frozenset({"msgspec", "rich", "typer"})
@@ -16,15 +17,22 @@ _EXTRA = frozenset({"msgspec", "rich", "typer"})
 
 def main() -> None:
     """Run `masker`, the console script."""
+    if sys.stdout is None:
+        _end("standard output is closed")
     try:
         from masker.cli.app import app
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
-        sys.stderr.write("masker: the command line is an extra: pip install 'masker[cli]'\n")
-        sys.exit(2)
+        _end("the command line is an extra: pip install 'masker[cli]'")
     for stream in (sys.stdout, sys.stderr):
         # A terminal that knows no Chinese still gets its table.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app()
+
+
+def _end(reason: str) -> NoReturn:
+    if sys.stderr is not None:
+        sys.stderr.write(f"masker: {reason}\n")
+    sys.exit(2)

@@ -22,10 +22,8 @@ from masker.cli.keeping import Keeper
 from masker.cli.keys import keys_app
 from masker.cli.mask import mask_stream, mask_text
 from masker.cli.run import Run
-from masker.cli.terminal import UNREADABLE, failing_closed, note, notes
+from masker.cli.terminal import STDIN, UNREADABLE, failing_closed, note, notes, standard_input
 from masker.packs import bundled_packs, load_packs
-
-STDIN = "-"
 
 app = typer.Typer(
     name="masker",
@@ -158,7 +156,7 @@ def mask(
             # Words are joined, so that digits in groups need no quotes.
             mask_text(masker, " ".join(text), sys.stdout.buffer)
         else:
-            with open(sys.stdin.fileno(), "rb", closefd=False) as source:
+            with open(standard_input().fileno(), "rb", closefd=False) as source:
                 mask_stream(masker, source, sys.stdout.buffer)
 
 
@@ -327,7 +325,8 @@ def explain_rule(
     with failing_closed():
         checking = _checking()
         if texts == [STDIN]:
-            texts = sys.stdin.read().splitlines()
+            given = standard_input().read()
+            texts = given.decode("utf-8", "surrogateescape").splitlines()
         checking.explain_text(rules, rule_id, texts or [], sys.stdout)
 
 
@@ -365,7 +364,7 @@ def _masker(rules: Path | None, rule: list[str] | None) -> Masker:
 @contextmanager
 def _opened(file: str) -> Iterator[BinaryIO]:
     if file == STDIN:
-        yield sys.stdin.buffer
+        yield standard_input()
         return
     try:
         size = Path(file).stat().st_size

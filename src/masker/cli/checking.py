@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from masker.cli.terminal import notes
+from masker.cli.terminal import Page, notes
 from masker.errors import RuleError, UnknownRuleError
 from masker.packs import bundled_packs, load_packs
 from masker.testing.check import Settings, check_packs
@@ -63,7 +63,7 @@ def _count(paths: list[Path], rules: list[str]) -> int | None:
 
 def write_report(result: Result, out: TextIO) -> None:
     """The report for a terminal, or a log."""
-    console = Console(file=out, highlight=False, soft_wrap=True)
+    console = Page(file=out, highlight=False, soft_wrap=True)
     for problem in result.problems:
         console.print(f"{_MARKS[problem.severity]} [bold]{escape(problem.source)}[/]")
         _write_problem(console, problem)
@@ -125,7 +125,7 @@ def explain_text(path: Path | None, rule_id: str, texts: list[str], out: TextIO)
     if rule_id not in rules:
         raise UnknownRuleError(name=rule_id, known=tuple(rules))
     rule = rules[rule_id]
-    console = Console(file=out, highlight=False, soft_wrap=True)
+    console = Page(file=out, highlight=False, soft_wrap=True)
     if not texts:
         _write_claims(console, rule_id, rule.description, dict(rule))
         return

@@ -7,9 +7,9 @@ from typing import Any, TextIO
 
 import msgspec
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from masker.cli.terminal import Page
 from masker.core.rules import Pack, Rule
 
 _COLUMNS = ("rule", "entity", "pack", "default", "check", "keeps", "description")
@@ -27,7 +27,7 @@ def write_table(packs: Sequence[Pack], out: TextIO) -> None:
             table.add_row(
                 rule.id, pack.name, _default(pack), _keeps(rule), rule.description, style=style
             )
-    console = Console(file=out, highlight=False, markup=False)
+    console = Page(file=out, highlight=False, markup=False)
     console.print(table)
     console.print("default: part of Masker() and of every command without --rule", style="dim")
 

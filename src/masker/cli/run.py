@@ -57,7 +57,8 @@ class Run:
         except MessageError as error:
             self._unreadable = True
             note(f"line {number}: {error}")
-        except BrokenPipeError:
+        except OSError:
+            # What was masked cannot be written.
             raise
         except Exception as error:  # noqa: BLE001 - any failure ends in masked text
             self._failed = True
@@ -74,7 +75,7 @@ class Run:
         try:
             self._write(self._redactor.close())
             self._tell_failures("at the end")
-        except BrokenPipeError:
+        except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - any failure ends in masked text
             self._failed = True

@@ -27,7 +27,7 @@ from rich.table import Table
 from masker import MaskedMessage
 from masker.archive import ArchiveError, Options, Summary, report, scan
 from masker.archive.fields import parse
-from masker.cli.terminal import FAILED, UNREADABLE, note, notes
+from masker.cli.terminal import FAILED, STDIN, UNREADABLE, note, notes, standard_input
 
 _STDOUT = Path("-")
 
@@ -151,7 +151,9 @@ def _require_known(zone: str, encoding: str | None) -> None:
         raise ArchiveError("--timezone: there is no such time zone") from None
     if encoding is not None:
         try:
-            codecs.lookup(encoding)
+            # Some codecs of Python's are from bytes to bytes, and none for text.
+            codecs.decode(b"", encoding)
+            "".encode(encoding)
         except LookupError:
             raise ArchiveError("--encoding: there is no such encoding") from None
 
@@ -173,8 +175,9 @@ def run_scan(
         options = replace(options, out=None)
     for path in reports:
         report.kind_of(path)
+    stdin = standard_input() if STDIN in paths else None
     if options.out == _STDOUT:
-        if paths != ["-"]:
+        if paths != [STDIN]:
             raise ArchiveError("--out - is for standard input alone")
         with tempfile.TemporaryDirectory(prefix="masker-scan-") as folder:
             code = run_scan(
@@ -195,9 +198,7 @@ def run_scan(
                 report.write(path, summary, counted)
 
     with _Bar() as bar:
-        summary = scan(
-            paths, options, bar, report=write_reports, store=store, stdin=sys.stdin.buffer
-        )
+        summary = scan(paths, options, bar, report=write_reports, store=store, stdin=stdin)
     _show(summary, written=not options.dry_run)
     if summary.failed or summary.unreadable:
         return UNREADABLE

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import BinaryIO, Self
 
@@ -15,16 +15,52 @@ from rich.console import Console
 
 from masker.errors import MaskerError
 
+STDIN = "-"
+"""What standard input is called on a command line."""
 FAILED = 1
 UNREADABLE = 2
 _SIGNALLED = 128
 
-notes = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+
+class _Notes(Console):
+    """Standard error: that nobody reads it is no reason to lose the data."""
+
+    def on_broken_pipe(self) -> None:
+        """Say no more, and go on."""
+        self.quiet = True
+
+
+class Page(Console):
+    """Standard output for people: that nobody reads on is told to the command."""
+
+    def on_broken_pipe(self) -> None:
+        """End as any other command would: see `failing_closed`."""
+        raise BrokenPipeError
+
+
+notes = _Notes(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Say something to the person: on stderr, never part of the data."""
-    notes.print(f"masker: {text}")
+    with suppress(OSError):
+        notes.print(f"masker: {text}")
+
+
+def standard_input() -> BinaryIO:
+    """Standard input, as bytes.
+
+    Raises:
+        MaskerError: whoever started the command closed it.
+    """
+    if sys.stdin is None:
+        raise MaskerError("standard input is closed")
+    return sys.stdin.buffer
+
+
+def is_asked_by_a_person() -> bool:
+    """Whether there is somebody to answer a question."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 @contextmanager

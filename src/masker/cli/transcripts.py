@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,20 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from masker.cli.lines import write_message
-from masker.cli.terminal import FAILED, UNREADABLE, failing_closed, note, notes
+from masker.cli.terminal import (
+    FAILED,
+    STDIN,
+    UNREADABLE,
+    failing_closed,
+    is_asked_by_a_person,
+    note,
+    notes,
+    standard_input,
+)
 from masker.errors import MaskerError, ReceiptError, StoreError, TamperedError
 from masker.stores import Receipt, Retention, Tombstone, open_store
 from masker.stores.model import Progress as Step
 from masker.stores.sealed import SealedStore
-
-STDIN = "-"
 
 StoreUrl = Annotated[
     str,
@@ -50,6 +58,8 @@ Conversation = Annotated[str | None, typer.Option("--conversation", metavar="ID"
 Subject = Annotated[str | None, typer.Option("--subject", metavar="ID")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DEFAULT_KEYS = "file:masker.keys"
+# Ed25519's public keys have 32 bytes.
+_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 receipt_app = typer.Typer(help="Check receipts of purges.", no_args_is_help=True)
 
@@ -128,7 +138,7 @@ def purge(
         limit = None if before is None else _time(before)
         if sum(each is not None for each in (conversation, subject, limit)) != 1:
             raise StoreError("say one of --conversation, --subject and --before")
-        if not yes and sys.stdin.isatty():
+        if not yes and is_asked_by_a_person():
             _confirm(_asked(transcripts, conversation, subject, before), yes=yes)
         with progress_bar("purging") as step:
             receipt = transcripts.purge(
@@ -269,6 +279,8 @@ def verify_receipt(
     No store and no secret is needed, only the public key. Exit code 1: one of them does not hold.
     """
     with failing_closed():
+        if public_key is not None and not _KEY.fullmatch(public_key.strip()):
+            raise ReceiptError("--public-key is given as 64 hexadecimal digits")
         before: Receipt | None = None
         lines = [line for line in _read(file).splitlines() if line.strip()]
         if not lines:
@@ -312,7 +324,7 @@ def _asked(
 
 
 def _confirm(question: str, *, yes: bool) -> None:
-    if yes or not sys.stdin.isatty():
+    if yes or not is_asked_by_a_person():
         return
     notes.print(f"masker: {question} [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
@@ -358,7 +370,7 @@ def _channel(text: str) -> tuple[str, float]:
 
 def _read(file: str) -> bytes:
     if file == STDIN:
-        return sys.stdin.buffer.read()
+        return standard_input().read()
     try:
         return Path(file).read_bytes()
     except OSError as error:

@@ -63,6 +63,12 @@ class PostgresDatabase:
             self._connection.execute(f'SET search_path TO "{schema}"')
             self._connection.execute("SET synchronous_commit TO on")
         except driver.Error as error:
+            if getattr(error, "sqlstate", None) is None:
+                # The driver's own text may quote the password.
+                raise StoreError(
+                    f"{self._name} cannot be reached: does the server run, and are host, port, "
+                    "user, password and database right?"
+                ) from None
             raise self._failed(error) from None
         if self.execute("SHOW fsync") != [("on",)]:
             self.close()
@@ -235,5 +241,11 @@ def _driver() -> Any:
 
 def _shown(url: str) -> str:
     """A URL without user, password and options."""
-    parts = urlsplit(url)
-    return f"postgresql://{parts.hostname or ''}{parts.path}"
+    try:
+        parts = urlsplit(url)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return "postgresql://"
+    if "@" in parts.path:  # of a password with a slash in it
+        return "postgresql://"
+    return f"postgresql://{parts.hostname or ''}{port}{parts.path}"

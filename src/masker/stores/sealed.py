@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from masker.core.messages import MaskedMessage
@@ -41,6 +41,9 @@ from masker.vault.receipts import Receipt
 from masker.vault.suites import suite_numbered
 
 _DAY = 86_400_000_000
+_MOST_DAYS = 1_000_000
+"""Longer than the calendar of datetime goes back."""
+_EARLIEST = codec.microseconds(datetime.min.replace(tzinfo=UTC))
 _SCRUB_AFTER = 256
 """Keys of replaced revisions, after which the log of the keys is emptied."""
 
@@ -376,10 +379,10 @@ class SealedStore:
             at = to_microseconds(now, "now")
             self._purges.resume(self._clock())
             limits = {
-                shelf.digests.channel(channel): at - int(days * _DAY)
+                shelf.digests.channel(channel): _limit(at, days)
                 for channel, days in retention.channels.items()
             }
-            before = None if retention.days is None else at - int(retention.days * _DAY)
+            before = None if retention.days is None else _limit(at, retention.days)
             limits.pop(NO_CHANNEL, None)
             return self._purges.purge_aged("retention", before, limits, self._clock(), progress)
 
@@ -488,6 +491,13 @@ class SealedStore:
             if message is None:
                 return
             yield message
+
+
+def _limit(at: int, days: float) -> int:
+    """Until when messages are past their time that are kept for so many days."""
+    if not 0 <= days <= _MOST_DAYS:
+        raise StoreError(f"messages are kept for 0 to {_MOST_DAYS} days")
+    return max(at - int(days * _DAY), _EARLIEST)
 
 
 def _one_of(**given: object) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,13 +200,11 @@ class SqliteDatabase:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Generator[Row]:
         """Rows one at a time; while they are open, nothing can be scrubbed."""
-        cursor = self._connection.execute(sql, parameters)
         try:
-            yield from cursor
+            with closing(self._connection.execute(sql, parameters)) as cursor:
+                yield from cursor
         except sqlite3.Error as error:
             raise _failed(self._path, "read", error) from None
-        finally:
-            cursor.close()
 
     def close(self) -> None:
         """Give the file back; its log is emptied first, where that is possible."""

@@ -134,8 +134,11 @@ class Receipt:
         """Whether this receipt is about the conversation or subject with this id."""
         if self.commitment is None or self.salt is None:
             return False
-        expected = commitment(self.scope, identifier, bytes.fromhex(self.salt))
-        return hmac.compare_digest(expected, self.commitment)
+        try:
+            expected = commitment(self.scope, identifier, bytes.fromhex(self.salt))
+            return hmac.compare_digest(expected.encode(), self.commitment.encode())
+        except ValueError:
+            return False
 
     def _fields(self, *, signature: bool) -> dict[str, Any]:
         fields = asdict(self)
