@@ -10,7 +10,7 @@ import codecs
 import gzip
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -22,6 +22,12 @@ from masker.archive.records import ArchiveError
 
 GZIP, ZSTD, ZIP, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"
 EMPTY_ZIP = b"PK\x05\x06"
+_CONTAINERS = (
+    (GZIP, "gzip"), (ZSTD, "zstd"), (ZIP, "zip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "rar"), (b"\x04\x22\x4d\x18", "lz4"),
+)  # fmt: skip
+_TAR_PLACE = 257
+_OFFICE = {"[Content_Types].xml", "META-INF/MANIFEST.MF", "mimetype"}
 CHUNK = 1 << 20
 HEAD = 1 << 16
 _BOMS = (
@@ -205,8 +211,13 @@ def _encoding_of(head: bytes) -> str:
     for bom, name in _BOMS:
         if head.startswith(bom):
             return name
-    if head[:4] == PARQUET or b"\0" in head:
-        return _utf16_without_bom(head) or "binary"
+    if head[:4] == PARQUET:
+        return "binary"
+    if b"\0" in head:
+        wide = _utf16_without_bom(head)
+        # A zero byte here and there is a broken line of a text, and no reason not to read the rest.
+        if wide is not None or _has_controls(head):
+            return wide or "binary"
     for name in ("utf-8", "gb18030"):
         try:
             codecs.getincrementaldecoder(name)().decode(head, False)
@@ -214,8 +225,13 @@ def _encoding_of(head: bytes) -> str:
             continue
         return name
     # Mostly UTF-8 with a broken character stays UTF-8: bytes that are none come out as they are.
+    return "binary" if _has_controls(head) else "utf-8"
+
+
+def _has_controls(head: bytes) -> bool:
+    """Whether more bytes are control characters than a text with broken ones has."""
     control = sum(byte < 9 or 13 < byte < 32 for byte in head)
-    return "binary" if control > len(head) // 100 else "utf-8"
+    return control > len(head) // 100
 
 
 def _utf16_without_bom(head: bytes) -> str | None:
@@ -246,11 +262,32 @@ class _Rewound(io.RawIOBase):
         return self._rest.read(size)
 
 
+def container(head: bytes) -> str | None:
+    """What holds other files, and is not read: its name where these bytes begin one."""
+    if head[_TAR_PLACE : _TAR_PLACE + 5] == b"ustar":
+        return "tar"
+    return next((name for start, name in _CONTAINERS if head.startswith(start)), None)
+
+
+def is_office(names: Iterable[str]) -> bool:
+    """Whether a zip with these members is a document of an office program, an app or a book."""
+    return not _OFFICE.isdisjoint(names)
+
+
+def holds_office(path: Path, member: str) -> bool:
+    """The same of a zip that is a member of a zip."""
+    with opened(path, member) as raw:
+        try:
+            return is_office(ZipFile(raw).namelist())
+        except BadZipFile:
+            return False
+
+
 def members(path: Path) -> list[ZipInfo]:
     """What is in a zip.
 
     Raises:
-        ArchiveError: it is broken or encrypted.
+        ArchiveError: it is broken or encrypted, or two of its members have one name.
     """
     try:
         with ZipFile(path) as archive:
@@ -259,4 +296,7 @@ def members(path: Path) -> list[ZipInfo]:
         raise ArchiveError("is a broken zip") from None
     if any(info.flag_bits & 1 for info in infos):
         raise ArchiveError("is an encrypted zip")
+    names = [info.filename for info in infos]
+    if len(set(names)) < len(names) and not is_office(names):
+        raise ArchiveError("is a zip with two members of one name")
     return infos

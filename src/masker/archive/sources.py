@@ -22,7 +22,11 @@ from masker.archive.records import ArchiveError
 STATE = ".masker-scan"
 PART = ".masker-part"
 STDIN = "-"
-_OFFICE = {"[Content_Types].xml", "META-INF/MANIFEST.MF", "mimetype"}
+# What is called so is text: where it does not look like one, it is not taken for a picture.
+_TEXT_NAMES = {
+    ".csv", ".eml", ".htm", ".html", ".json", ".jsonl", ".log", ".mbox", ".md", ".ndjson", ".tsv",
+    ".txt", ".xml",
+}  # fmt: skip
 
 
 class Source(msgspec.Struct):
@@ -236,7 +240,7 @@ class Inspector:
             start = raw.read(4)
         if start in (layers.ZIP, layers.EMPTY_ZIP):
             infos = layers.members(path)
-            if any(info.filename in _OFFICE for info in infos):
+            if layers.is_office(info.filename for info in infos):
                 return self._untouched(told)
             file.is_zip = True
             notes = []
@@ -245,6 +249,19 @@ class Inspector:
                     notes += self._look(file, path, info.filename, info.file_size, told=False)
             return notes
         return self._look(file, path, None, path.stat().st_size, told=told)
+
+    def _require_no_text(
+        self, path: Path, member: str | None, compression: str | None, head: bytes, inner: Path
+    ) -> None:
+        """Raise where what is no text to us may well hold some: it must not pass for masked."""
+        kind = layers.container(head)
+        if kind == "zip" and member and not compression and layers.holds_office(path, member):
+            return
+        if kind is not None:
+            place = f" ({_printable(member)})" if member else ""
+            raise ArchiveError(f"holds {kind} inside, which is not read{place}: unpack it first")
+        if inner.suffix.casefold() in _TEXT_NAMES:
+            raise ArchiveError(f"is called {inner.suffix} and is no text")
 
     def _untouched(self, told: bool) -> list[str]:
         if told:
@@ -263,6 +280,7 @@ class Inspector:
         if not head:
             return []
         if wrapped.encoding == "binary" and head[:4] != layers.PARQUET:
+            self._require_no_text(path, member, wrapped.compression, head, inner)
             return self._untouched(told)
         form = FORMATS[self._form] if self._form else recognised(head, inner)
         folder = _printable(

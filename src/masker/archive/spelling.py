@@ -82,7 +82,8 @@ def mask_region(
             if end > start >= done:
                 out += region[done:start] + STAR
                 done = end
-    return bytes(out + region[done:]), True
+    masked = bytes(out + region[done:])
+    return (b'"%b"' % masked if name == "json-number" and done else masked), True
 
 
 def _masked_plainly(
@@ -147,6 +148,11 @@ def _unescaped(raw: bytes) -> str:
         char: str = json.loads(b'"' + raw + b'"')
         return char
     return decoded(raw)
+
+
+def _json_number(region: bytes, _: str = "") -> Spelled:
+    """A number; with stars in it, it is a string."""
+    return [(chr(byte), place, place + 1) for place, byte in enumerate(region)]
 
 
 def _json_texts(region: bytes, _: str = "") -> Spelled:
@@ -351,6 +357,7 @@ BLANK = "blank"
 _SPELLINGS: dict[str, Callable[[bytes, str], Spelled]] = {
     "plain": _plain,
     "json": _json,
+    "json-number": _json_number,
     "json-line": _json_line,
     "json-texts": _json_texts,
     "json-html": _json_html,

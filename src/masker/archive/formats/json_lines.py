@@ -30,6 +30,7 @@ _ROLES = ("conversation", "sender", "id", "time", "channel", "subject")
 # A name of a field may be written with escapes; then it is not seen as what it is.
 _ESCAPED_LETTER = re.compile(rb"\\u00[67]")
 _ESCAPED = b"\\u00"
+_SAID = re.compile(rb'["0-9]')
 _Scalar = str | int | float | None
 
 
@@ -197,20 +198,31 @@ def _careful(
             body, start = body[3:], 3
         if not body.strip():
             continue
+        reason = None
         try:
             _check(body)
             records = scanner.line(body, start, context.name)
-        except (ArchiveError, RecursionError, ValueError) as error:
-            reason = "is nested too deeply" if isinstance(error, RecursionError) else "is not JSON"
+            if not records and _says_something(body):
+                reason = "is no object"
+        except RecursionError:
+            reason = "is nested too deeply"
+        except (ArchiveError, ValueError):
+            reason = "is not JSON" if len(body) <= MAX_LINE else "is too long"
+        if reason is not None:
             yield Unreadable(start, start + len(body.rstrip(b"\r")), number, reason)
             continue
         yield from records
 
 
+def _says_something(line: bytes) -> bool:
+    """Whether a line is a string, a number, or a list of them: whose it is, nobody knows."""
+    return line.lstrip()[:1] != b"{" and _SAID.search(line) is not None
+
+
 def _check(line: bytes) -> None:
     """Raise where a line is no JSON; half surrogates are JSON to everybody but msgspec."""
     if len(line) > MAX_LINE:
-        raise ArchiveError("is too long")
+        raise ArchiveError("is longer than a line may be")
     try:
         msgspec.json.decode(line, type=msgspec.Raw)
     except msgspec.DecodeError:

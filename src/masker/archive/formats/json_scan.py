@@ -143,6 +143,16 @@ class Scanner:
                 tokens.require(top is None or top.expects == "value")
                 if top is not None:
                     top.expects = "comma"
+                    if (
+                        top.is_object
+                        and top.key is not None
+                        and top.kind == "walk"
+                        and first in b"-0123456789"
+                        and is_text(top.key)
+                    ):
+                        # What was digits and nothing else, some exporter wrote as a number.
+                        path = f"{top.path}.{top.key}"
+                        top.texts.append((path, start, end, "json-number", raw.decode()))
                     if top.is_object and top.key is not None and first in b"-0123456789tf":
                         top.fields[top.key] = json.loads(raw) if len(raw) < 64 else raw.decode()
         tokens.require(not stack)

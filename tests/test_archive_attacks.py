@@ -1,0 +1,215 @@
+"""Archives that somebody made to get a number through, or that broke on their way."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from archive_files import Said, jsonl, masked
+from test_archive_scan import CARD, MASKER, cut_card, put, rows_of, run
+
+CUT = cut_card()
+
+
+def in_zip(*members: tuple[str, bytes]) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as made:
+        for name, data in members:
+            made.writestr(name, data)
+    return sink.getvalue()
+
+
+def in_tar(name: str, data: bytes) -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as made:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        made.addfile(info, io.BytesIO(data))
+    return sink.getvalue()
+
+
+DATA = jsonl(CUT)
+HIDDEN = {
+    "a zip in a zip": ("x.zip", in_zip(("in.zip", in_zip(("a.jsonl", DATA))))),
+    "a zip in a gzip": ("x.gz", gzip.compress(in_zip(("a.jsonl", DATA)))),
+    "a gzip in a gzip": ("x.jsonl.gz", gzip.compress(gzip.compress(DATA))),
+    "a tar": ("x.tar", in_tar("a.jsonl", DATA)),
+    "a tar in a gzip": ("x.tar.gz", gzip.compress(in_tar("a.jsonl", DATA))),
+    "bzip2": ("x.jsonl.bz2", bz2.compress(DATA)),
+    "xz": ("x.jsonl.xz", lzma.compress(DATA)),
+    "xz in a zip": ("x.zip", in_zip(("a.jsonl.xz", lzma.compress(DATA)))),
+    "zeros in a text": ("x.jsonl", b"\0" * 500 + DATA),
+    "text of another kind": ("x.txt", bytes(range(32)) * 4 + DATA),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_may_hide_text_is_not_copied_as_if_it_held_none(name: str, tmp_path: Path) -> None:
+    file, data = HIDDEN[name]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / file).write_bytes(data)
+    put(tmp_path / "in/good.jsonl", CUT)
+    summary, notes = run(tmp_path / "in", tmp_path / "out")
+    assert summary.failed == 1
+    assert any(file in note for note in notes)
+    assert not (tmp_path / "out" / file).exists()
+    assert (tmp_path / "out/good.jsonl").read_bytes() == jsonl(masked(CUT))
+
+
+def test_office_documents_and_pictures_pass_also_in_a_zip(tmp_path: Path) -> None:
+    book = in_zip(("[Content_Types].xml", b"<Types/>"), ("word/document.xml", b"<w/>"))
+    whole = in_zip(("a.docx", book), ("b.jpg", b"\xff\xd8\xff\xe0\0" + bytes(range(256))))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x.zip").write_bytes(whole)
+    (tmp_path / "in/y.docx").write_bytes(book)
+    summary, notes = run(tmp_path / "in", tmp_path / "out")
+    assert not summary.failed, notes
+    assert (tmp_path / "out/x.zip").read_bytes() == whole
+    assert (tmp_path / "out/y.docx").read_bytes() == book
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_with_two_members_of_one_name_loses_neither(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x.zip").write_bytes(in_zip(("a.jsonl", DATA), ("a.jsonl", DATA[:-1])))
+    summary, notes = run(tmp_path / "in", tmp_path / "out")
+    assert summary.failed == 1
+    assert any("two members of one name" in note for note in notes)
+    assert not (tmp_path / "out/x.zip").exists()
+
+
+def test_a_zero_byte_here_and_there_makes_a_text_no_picture(tmp_path: Path) -> None:
+    lines = jsonl(CUT).splitlines(keepends=True)
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(lines[0] + b"\0\0\n" + lines[1] + b'{"text":"\xff ' + b"\n" + lines[2])
+    summary, notes = run(source, tmp_path / "out")
+    assert summary.unreadable == 2
+    assert any("line 2: is not JSON" in note for note in notes)
+    out = (tmp_path / "out/in.jsonl").read_bytes().splitlines(keepends=True)
+    assert out[:1] + out[2:3] + out[4:] == jsonl(masked(CUT)).splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    "line", [f'"{CARD}"', CARD, f'["{CARD}"]', f"[{CARD}]", f'[["{CARD}"], 1]']
+)
+def test_a_line_that_is_no_object_is_blanked_and_named(line: str, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    good = jsonl(CUT)
+    source.write_bytes(good + line.encode() + b"\nnull\n[]\n")
+    summary, notes = run(source, tmp_path / "out")
+    assert summary.unreadable == 1
+    assert any("line 4: is no object" in note for note in notes)
+    found = (tmp_path / "out/in.jsonl").read_bytes()
+    assert found.startswith(jsonl(masked(CUT)))
+    assert found.endswith(b"\nnull\n[]\n")
+    assert CARD.encode() not in found
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.json"])
+def test_a_text_that_was_written_as_a_number_is_masked_as_one(name: str, tmp_path: Path) -> None:
+    rows = [
+        {"conversation_id": "c", "message_id": str(at), "sender": "Ann", "text": text}
+        for at, text in enumerate(["card", 41111111, 11111111, 94105, int(CARD), 1.5])
+    ]
+    written = [json.dumps(row) for row in rows]
+    lines = name.endswith("l")
+    whole = "\n".join(written) + "\n" if lines else f"[{', '.join(written)}]"
+    (tmp_path / name).write_text(whole)
+    run(tmp_path / name, tmp_path / "out")
+    text = (tmp_path / "out" / name).read_text()
+    found = [json.loads(line) for line in text.splitlines()] if lines else json.loads(text)
+    assert [row["text"] for row in found] == [
+        "card", "********", "****1111", 94105, "************1111", 1.5,
+    ]  # fmt: skip
+
+
+def test_huge_lines_and_lines_that_end_in_every_way(tmp_path: Path) -> None:
+    one, two, three = jsonl(CUT).splitlines()
+    long = json.dumps(
+        {"conversation_id": "d", "text": "x" * 3_000_000 + f" {CARD} thanks"}
+    ).encode()
+    ends = b"\xef\xbb\xbf" + one + b"\r\n\r\n" + two + b"\n\n  \n" + long + b"\r\n" + three
+    (tmp_path / "in.jsonl").write_bytes(ends)
+    summary, notes = run(tmp_path / "in.jsonl", tmp_path / "out")
+    assert not summary.unreadable, notes
+    m1, m2, m3 = jsonl(masked(CUT)).splitlines()
+    expected = ends.replace(one, m1).replace(two, m2).replace(three, m3)
+    # So long a text is not held until it is known what follows: the last four are hidden too.
+    expected = expected.replace(CARD.encode(), b"*" * 16)
+    assert (tmp_path / "out/in.jsonl").read_bytes() == expected
+
+
+def test_one_conversation_line_by_line_over_many_files(tmp_path: Path) -> None:
+    messages: list[Said] = [one for n in range(30) for one in cut_card(f"c{n}")]
+    for place, message in enumerate(messages):
+        put(tmp_path / f"in/{(place * 37) % 90:02d}/{place}.jsonl", [message])
+    run(tmp_path / "in", tmp_path / "out")
+    expected = masked(messages)
+    for place, message in enumerate(expected):
+        path = tmp_path / f"out/{(place * 37) % 90:02d}/{place}.jsonl"
+        assert path.read_bytes() == jsonl([message])
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    source = put(tmp_path / "in.jsonl", CUT)
+    (tmp_path / "taken").write_text("mine")
+    command = [*MASKER, "scan", str(source), "--out", str(tmp_path / "taken/out")]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"taken" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def _alive(group: int) -> list[str]:
+    """The processes of a group that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            _, _, rest = path.read_text().rpartition(")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        state, _, its_group = rest.split()[:3]
+        if its_group == str(group) and state != "Z":
+            found.append(path.parent.name)
+    return found
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_leaves_nothing_unmasked_and_nothing_running(jobs: str, tmp_path: Path) -> None:
+    messages = [one for n in range(9000) for one in cut_card(f"c{n}")]
+    source = put(tmp_path / "in.jsonl", messages)
+    assert source.stat().st_size > 4 << 20
+    command = [*MASKER, "scan", str(source), "--out", str(tmp_path / "out"), "--jobs", jobs]
+    scan = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    until = time.monotonic() + 60
+    while not list((tmp_path / "out").glob(".masker-scan/attempt-*/0*")):
+        assert scan.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.killpg(scan.pid, signal.SIGINT)
+    _, told = scan.communicate(timeout=60)
+    assert scan.returncode != 0
+    assert b"Traceback" not in told
+    assert not (tmp_path / "out/in.jsonl").exists()
+    assert not list(tmp_path.rglob("*.masker-part"))
+    while _alive(scan.pid):
+        assert time.monotonic() < until + 30
+        time.sleep(0.05)
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    done = subprocess.run([*command, "--resume"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(rows_of(tmp_path / "out/in.jsonl")) == len(messages)
