@@ -125,6 +125,24 @@ def test_extra_attributes_are_masked_whatever_they_are() -> None:
     assert values["path"] == "/a/b"
 
 
+def test_no_name_in_a_record_is_a_number(stream: io.StringIO) -> None:
+    """Names of attributes, of loggers and of threads, keys of any kind: all that is written."""
+    record = logging.makeLogRecord(
+        {
+            "msg": "x", "name": f"chat.{CARD}", "threadName": f"thread-{CARD}", f"of{CARD}": 1,
+            f"of{MASKED}": 2, "deep": {int(CARD): 1, (CARD,): 2, CARD: 3, MASKED: 4, 7: 5},
+        }
+    )  # fmt: skip
+    assert MaskingFilter(MASKER).filter(record)
+    values = {name: value for name, value in vars(record).items() if name != "_masked_by"}
+    assert CARD not in str(values)
+    # What is masked alike is still there.
+    assert sorted(values["deep"].values()) == [1, 2, 3, 4, 5]
+    assert sorted(value for name, value in values.items() if name.startswith("of")) == [1, 2]
+    assert values["deep"][7] == 5
+    assert values["name"] == f"chat.{MASKED}"
+
+
 def test_what_another_handler_sees_later_is_masked_as_well(log: Log) -> None:
     seen: list[logging.LogRecord] = []
 
@@ -256,6 +274,13 @@ def test_events_are_masked_whatever_they_hold() -> None:
     assert list(masked)[:3] == ["event", "card", "number"]
 
 
+def test_no_name_of_an_event_hides_a_number() -> None:
+    masked = event(event="x", _card=CARD, _own={"card": CARD}, **{CARD: 1, f"of{CARD}": 2})
+    assert CARD not in repr(masked)
+    assert sorted(value for value in masked.values() if isinstance(value, int)) == [1, 2]
+    assert masked["_own"] == {"card": MASKED}
+
+
 @pytest.fixture
 def configured(stream: io.StringIO) -> Iterator[io.StringIO]:
     structlog.configure(
@@ -307,13 +332,15 @@ def test_structlog_writes_exceptions_masked(configured: io.StringIO, how: str) -
     assert "exc_info" not in said
 
 
-def test_structlog_through_logging_is_masked(stream: io.StringIO) -> None:
+@pytest.mark.parametrize("keeps_meta", [False, True])
+def test_structlog_through_logging_is_masked(stream: io.StringIO, *, keeps_meta: bool) -> None:
     """The usual bridge: structlog's events rendered by a formatter of the standard library."""
     handler = logging.StreamHandler(stream)
+    meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *([] if keeps_meta else [meta]),
                 MaskingProcessor(MASKER),
                 structlog.processors.JSONRenderer(),
             ]

@@ -25,6 +25,8 @@ __all__ = ["MaskingFilter", "conversation"]
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _MARK = "_masked_by"
+# What a program calls its parts by, and may call them by what somebody said.
+_NAMES = ("name", "threadName", "processName", "taskName")
 
 
 class MaskingFilter(logging.Filter):
@@ -64,12 +66,17 @@ class MaskingFilter(logging.Filter):
         record.exc_info = None
         if record.stack_info:
             record.stack_info = self._records.trace(record.stack_info, context)
-        for name, value in list(vars(record).items()):
+        for name in _NAMES:
+            value = getattr(record, name, None)
+            if isinstance(value, str):
+                setattr(record, name, self._records.alone(value))
+        own = vars(record)
+        for name, value in list(own.items()):
             if name not in _OWN and name != _MARK:
-                masked = self._alone(value) if name == self._context else None
-                vars(record)[name] = (
-                    self._records.value(value, context) if masked is None else masked
-                )
+                # The id of the conversation is part of none of its numbers.
+                masked = self._records.value(value, None if name == self._context else context)
+                del own[name]
+                own[self._records.name(name, own)] = masked
 
     def _message(self, record: logging.LogRecord, context: str | None) -> str:
         at = datetime.fromtimestamp(record.created, UTC)
@@ -93,10 +100,6 @@ class MaskingFilter(logging.Filter):
         if isinstance(arguments, Mapping):
             return {name: masked(value) for name, value in arguments.items()}
         return tuple(masked(value) for value in arguments)
-
-    def _alone(self, value: Any) -> Any:
-        """The id of the conversation: part of none of its numbers."""
-        return self._records.value(value, None)
 
 
 def _empty(record: logging.LogRecord) -> None:

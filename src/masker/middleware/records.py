@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -93,10 +93,11 @@ class RecordMasker:
                 return self._as_text(value, value.decode("utf-8", "replace"))
             if depth < _DEPTH:
                 if isinstance(value, Mapping):
-                    return {
-                        self._key(key): self.value(one, conversation_id, depth=depth + 1)
-                        for key, one in value.items()
-                    }
+                    written: dict[Any, Any] = {}
+                    for key, one in value.items():
+                        name = self.name(key, written)
+                        written[name] = self.value(one, conversation_id, depth=depth + 1)
+                    return written
                 if isinstance(value, (list, tuple, set, frozenset)):
                     masked = [self.value(one, conversation_id, depth=depth + 1) for one in value]
                     return masked if isinstance(value, list) else tuple(masked)
@@ -135,8 +136,15 @@ class RecordMasker:
         except Exception:  # noqa: BLE001 - fail closed, whatever it was
             return blank(written)
 
-    def _key(self, key: Any) -> Any:
-        return self._masker.mask(key).text if isinstance(key, str) else key
+    def name(self, name: Any, taken: Container[Any]) -> Any:
+        """The name of a value as it may be logged; two that are masked alike stay two."""
+        if isinstance(name, str):
+            shown: Any = self._masker.mask(name).text
+        else:
+            shown = self._as_text(name, str(name), repr(name))
+        while shown in taken:
+            shown = f"{shown}*"
+        return shown
 
     def _as_text(self, value: Any, *texts: str) -> Any:
         """The value itself, where no way of writing it shows anything."""

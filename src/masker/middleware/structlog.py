@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import MutableMapping
+from logging import LogRecord, makeLogRecord
 from typing import Any
 
 from masker import Masker
@@ -19,7 +20,7 @@ from masker.middleware.records import UNREADABLE, ExceptionInfo, RecordMasker, c
 
 __all__ = ["MaskingProcessor", "conversation"]
 
-_EVENT, _ERROR, _WRITTEN = "event", "exc_info", "exception"
+_EVENT, _ERROR, _WRITTEN, _RECORD = "event", "exc_info", "exception", "_record"
 
 
 class MaskingProcessor:
@@ -50,13 +51,24 @@ class MaskingProcessor:
             own = None if name == self._context else context
             if name in (_WRITTEN, "stack") and isinstance(value, str):
                 masked[name] = self._records.trace(value, own)
-            elif name.startswith("_"):
-                masked[name] = value  # structlog's own: the record and logger of its stdlib bridge
+            elif name == _RECORD and isinstance(value, LogRecord):
+                masked[name] = self._emptied(value)
             else:
                 masked[name] = self._records.value(value, own)
         if error is not None:
             masked[_WRITTEN] = self._records.exception(error, context)
-        return {name: masked[name] for name in [*event, *(masked.keys() - event.keys())]}
+        shown: dict[str, Any] = {}
+        for name in [*event, *(masked.keys() - event.keys())]:
+            shown[self._records.name(name, shown)] = masked[name]
+        return shown
+
+    def _emptied(self, record: LogRecord) -> LogRecord:
+        """The record of structlog's bridge to logging, which a renderer may write as it is."""
+        return makeLogRecord({
+            "name": self._records.alone(record.name), "levelno": record.levelno,
+            "levelname": record.levelname, "pathname": record.pathname, "lineno": record.lineno,
+            "created": record.created, "msg": self._records.alone(record.getMessage()),
+        })  # fmt: skip
 
 
 def _info(found: Any) -> ExceptionInfo | None:
