@@ -25,8 +25,6 @@ from masker.middleware.flow import Turn
 from masker.middleware.pipeline import AsyncPipeline, AsyncReply
 
 _DONE = b"[DONE]"
-# All strings of a document that is an argument are masked; none is an id.
-_ALL = Fields(text=(), conversation=(), sender=(), message_id=(), subject=(), documents=())
 _JSON_STARTS = ("{", "[", '"')
 
 
@@ -167,7 +165,7 @@ class Talk:
                 document = documents.read(text, plain)
             except ValueError:
                 return self.pipeline.mask(conversation_id, text, restore=restore)
-            for inner in documents.slots(document, _ALL):
+            for inner in documents.slots(document, documents.ALL):
                 shown = self.pipeline.mask(conversation_id, inner.text, restore=restore)
                 document.put(inner, shown)
             return document.write().decode() if document.altered else text

@@ -16,8 +16,9 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 
-# Base64, plain or for URLs, and long enough to be no number.
-_BLOB = re.compile(r"data:[^ ]{64,}|[A-Za-z0-9+/_-]{256,}={0,2}")
+# Base64, plain or for URLs, and long enough to be no number; or what a URL says is Base64. Other
+# data URLs may hold plain text.
+_BLOB = re.compile(r"data:[^ ,]{0,256};base64,[A-Za-z0-9+/_-]*={0,2}|[A-Za-z0-9+/_-]{256,}={0,2}")
 # A JSON number with fewer digits is none that a rule is about.
 _LEAST_DIGITS = 8
 
@@ -57,6 +58,10 @@ class Fields:
         return frozenset(
             (*self.conversation, *self.sender, *self.message_id, *self.subject, *self.kept)
         )
+
+
+ALL = Fields(text=(), conversation=(), sender=(), message_id=(), subject=(), documents=())
+"""Of a document that is an argument: every string is masked, and none is an id."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ With a `thread_id` a number may come in several runs: what was said in the threa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, NotRequired
@@ -58,6 +58,8 @@ _KEPT = frozenset({
 _BLOBS = frozenset({"data", "base64", "url", "image_url", "file_data"})
 # Objects that somebody else made the keys of.
 _VALUES = frozenset({"args", "input", "arguments"})
+# Strings that hold JSON.
+_DOCUMENTS = frozenset({"arguments", "partial_json"})
 _SENDERS = {"human": "user", "ai": "assistant"}
 # Token probabilities say a text again, in pieces.
 _DROPPED = "logprobs"
@@ -108,16 +110,20 @@ class _Masking:
         self, message: BaseMessage, shown: Iterator[str], conversation: str
     ) -> BaseMessage:
         update: dict[str, Any] = {"content": _with_texts(message.content, shown)}
+        if message.name is not None:
+            update["name"] = self.pipeline.mask(conversation, message.name)
         if isinstance(update["content"], list):
             update["content"] = [
                 block if isinstance(block, str) else self.value(block, conversation, texts=True)
                 for block in update["content"]
             ]
-        update["additional_kwargs"] = self.value(message.additional_kwargs, conversation)
+        for name in ("additional_kwargs", "response_metadata"):
+            update[name] = self.value(getattr(message, name), conversation)
         if isinstance(message, AIMessage):
-            update["response_metadata"] = self.value(message.response_metadata, conversation)
             for name in ("tool_calls", "invalid_tool_calls"):
                 update[name] = self.value(getattr(message, name), conversation)
+        if isinstance(message, ToolMessage):
+            update["artifact"] = self.value(message.artifact, conversation, named=False)
         if all(getattr(message, name) == value for name, value in update.items()):
             return message
         return message.model_copy(update=update)
@@ -132,20 +138,47 @@ class _Masking:
         """
         if isinstance(value, str):
             return self.pipeline.mask(conversation, value)
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             shown = self.pipeline.mask(conversation, str(value))
             return value if shown == str(value) else shown
+        if isinstance(value, BaseMessage):
+            return self.message(value, conversation)
         if isinstance(value, dict):
-            return {
-                name: each
-                if named and _is_kept(name, each, texts=texts)
-                else self.value(each, conversation, named=named and name not in _VALUES)
-                for name, each in value.items()
-                if not named or name != _DROPPED
-            }
+            held: dict[Any, Any] = {}
+            for name, each in value.items():
+                if named and name == _DROPPED:
+                    continue
+                key = self._key(name, held, conversation)
+                if named and _is_kept(name, each, texts=texts):
+                    held[key] = each
+                elif named and name in _DOCUMENTS and isinstance(each, str):
+                    held[key] = self.document(each, conversation)
+                else:
+                    inner = named and name not in _VALUES
+                    held[key] = self.value(each, conversation, named=inner)
+            return held
         if isinstance(value, list | tuple):
-            return [self.value(each, conversation, named=named) for each in value]
+            items = [self.value(each, conversation, named=named) for each in value]
+            return tuple(items) if type(value) is tuple else items
         return value
+
+    def _key(self, name: Any, taken: Container[Any], conversation: str) -> Any:
+        """The name of a value; two that are masked alike stay two."""
+        shown = self.pipeline.mask(conversation, name) if isinstance(name, str) else name
+        while shown in taken:
+            shown = f"{shown}*"
+        return shown
+
+    def document(self, text: str, conversation: str) -> str:
+        """A string that holds JSON, such as the arguments of a call: masked, it still does."""
+        pipeline = self.pipeline
+        try:
+            document = documents.read(text, lambda each: pipeline.mask(conversation, each))
+        except ValueError:
+            return pipeline.mask(conversation, text)
+        for slot in documents.slots(document, documents.ALL):
+            document.put(slot, pipeline.mask(conversation, slot.text))
+        return document.write().decode() if document.altered else text
 
     def restored(self, value: Any, conversation: str) -> Any:
         """Anything made of dicts and lists, with what its tokens stand for."""
@@ -200,6 +233,24 @@ def _with_texts(content: Any, shown: Iterator[str]) -> Any:
     return blocks
 
 
+# Where a text of a streamed answer stands: the blocks around it, outermost first, each by the name
+# it stands under, its type and its index.
+_Place = tuple[tuple[str, str | None, int | None], ...]
+_PLAIN: _Place = (("", "text", None),)
+_ADDITIONAL: _Place = (("additional_kwargs", None, None),)
+
+
+def _block_with(text: str, place: _Place, name: str) -> dict[str, Any]:
+    """A block with nothing in it but a text in that place."""
+    held: dict[str, Any] = {name: text}
+    for under, kind, index in reversed(place):
+        own = {"type": kind, "index": index}
+        held |= {each: value for each, value in own.items() if value is not None}
+        if under:
+            held = {under: [held]}
+    return held
+
+
 class _Stream:
     """One streamed answer: a redactor for each text in it, arguments whole at the end."""
 
@@ -245,47 +296,59 @@ class _Stream:
             rest = reply.close()
             if not rest:
                 continue
-            kind, index, name = key
-            if kind == "additional":
+            place, name = key
+            if place == _ADDITIONAL:
                 held = update.setdefault("additional_kwargs", {})
                 held[name] = held.get(name, "") + rest
             elif isinstance(update["content"], str):
                 update["content"] += rest
             else:
-                block: dict[str, Any] = {"type": kind, name: rest}
-                update["content"].append(block if index is None else {**block, "index": index})
+                update["content"].append(_block_with(rest, place, name))
         for call in self._arguments.values():
             whole, call["args"] = call["args"], ""
             if whole:
-                update["tool_call_chunks"].append({**call, "args": self._document(whole)})
+                arguments = self._masking.document(whole, self._conversation)
+                update["tool_call_chunks"].append({**call, "args": arguments})
         self._replies.clear()
         self._arguments.clear()
 
     def _content(self, content: Any) -> Any:
         if isinstance(content, str):
-            return self._reply(("text", None, "text")).feed(content)
+            return self._reply((_PLAIN, "text")).feed(content)
         self._in_blocks = True
         blocks: list[Any] = []
         for block in content:
             if isinstance(block, str):
-                blocks.append(self._reply(("text", None, "text")).feed(block))
+                blocks.append(self._reply((_PLAIN, "text")).feed(block))
                 continue
             if block.get("type") in ("tool_call_chunk", "input_json_delta", "tool_use"):
                 # The same call is in the message's own list of them.
                 continue
-            shown = self._masking.value(block, self._conversation, texts=True)
-            for name in _TEXTS:
-                if isinstance(block.get(name), str):
-                    key = (block.get("type", "text"), block.get("index"), name)
-                    shown[name] = self._reply(key).feed(block[name])
-            blocks.append(shown)
+            blocks.append(
+                self._block(block, (("", block.get("type", "text"), block.get("index")),))
+            )
         return blocks
+
+    def _block(self, block: dict[str, Any], place: _Place) -> dict[str, Any]:
+        """A block, and the blocks in it: each text of each is a stream."""
+        shown: dict[str, Any] = self._masking.value(block, self._conversation, texts=True)
+        for name, held in block.items():
+            if name in _TEXTS and isinstance(held, str):
+                shown[name] = self._reply((place, name)).feed(held)
+            elif name not in _VALUES and isinstance(held, list):
+                shown[name] = [
+                    self._block(each, (*place, (name, each.get("type"), each.get("index", at))))
+                    if isinstance(each, dict)
+                    else self._masking.value(each, self._conversation)
+                    for at, each in enumerate(held)
+                ]
+        return shown
 
     def _additional(self, values: dict[str, Any]) -> dict[str, Any]:
         shown = {}
         for name, value in values.items():
             if isinstance(value, str) and name not in _KEPT:
-                shown[name] = self._reply(("additional", None, name)).feed(value)
+                shown[name] = self._reply((_ADDITIONAL, name)).feed(value)
             elif name not in ("tool_calls", "function_call"):
                 shown[name] = self._masking.value(value, self._conversation)
         return shown
@@ -297,18 +360,6 @@ class _Stream:
         )
         held["args"] += call.get("args") or ""
         return {**call, "args": ""}
-
-    def _document(self, text: str) -> str:
-        conversation, pipeline = self._conversation, self._masking.pipeline
-        try:
-            document = documents.read(text, lambda each: pipeline.mask(conversation, each))
-        except ValueError:
-            return pipeline.mask(conversation, text)
-        every = documents.Fields(text=(), conversation=(), sender=(), message_id=(), subject=(),
-                                 documents=())  # fmt: skip
-        for slot in documents.slots(document, every):
-            document.put(slot, pipeline.mask(conversation, slot.text))
-        return document.write().decode() if document.altered else text
 
     def _reply(self, key: Any) -> ReplyText:
         reply = self._replies.get(key)
@@ -580,22 +631,12 @@ class MaskerMiddleware(AgentMiddleware[Any, Any, Any]):
         conversation = self._talk(state).conversation_id
         if isinstance(result, ToolMessage):
             return self._masking.message(result, conversation)
-        if isinstance(result, Command) and isinstance(result.update, dict):
-            update = {
-                name: [self._masked(each, conversation) for each in value]
-                if isinstance(value, list)
-                else value
-                for name, value in result.update.items()
-            }
+        if isinstance(result, Command):
+            update = self._masking.value(result.update, conversation, named=False)
             return Command(
                 graph=result.graph, update=update, resume=result.resume, goto=result.goto
             )
         return result
-
-    def _masked(self, value: Any, conversation: str) -> Any:
-        if isinstance(value, BaseMessage):
-            return self._masking.message(value, conversation)
-        return value
 
     def wrap_tool_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
         """Give a tool the originals, and mask what it gives."""
