@@ -16,6 +16,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm
 from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
+from pydantic import BaseModel
 
 from masker import Masker
 from masker.middleware.litellm import MaskerGuardrail
@@ -204,6 +205,58 @@ def test_no_key_of_an_argument_hides_a_number() -> None:
     asyncio.run(MaskerGuardrail(MASKER).async_pre_call_hook(None, None, data, "acompletion"))
     assert CARD not in json.dumps(data["messages"])
     assert data["messages"][0]["content"][0]["id"] == "toolu_1"
+
+
+TOOL_USE = {"type": "tool_use", "id": "1", "name": "pay"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"messages": [{"role": "user", "content": [{**TOOL_USE, "input": {"n": int(CARD)}}]}]},
+        {"messages": [{"role": "user", "content": [{**TOOL_USE, "input": {"n": float(CARD)}}]}]},
+        {"messages": [{"role": "user", "content": [{**TOOL_USE, "input": {CARD: 1}}]}]},
+        {"messages": ({"role": "user", "content": f"card {CARD}"},)},
+        {"messages": [litellm.Message(role="assistant", content=f"card {CARD}")]},
+        {"query": "which card", "documents": [f"card {CARD}", {"text": f"card {CARD}"}]},
+        {"messages": [], "tools": [{"type": "function", "function": {"description": CARD}}]},
+        {"messages": [], "functions": [{"name": "pay", "description": f"as in {CARD}"}]},
+        {"messages": [], "prediction": {"type": "content", "content": f"card {CARD}"}},
+        {"messages": [], "response_format": {"json_schema": {"description": CARD}}},
+        {"messages": [], "extra_body": {"note": CARD, CARD: int(CARD)}},
+        {"prompt": "card", "suffix": f"card {CARD}"},
+    ],
+)
+def test_whatever_a_request_says_something_in_is_masked(said: dict[str, Any]) -> None:
+    asked = asyncio.run(
+        MaskerGuardrail(MASKER).async_pre_call_hook(None, None, dict(said), "completion")
+    )
+    assert CARD not in repr(asked)
+    assert "*" in repr(asked)
+
+
+def test_what_is_no_text_of_a_request_is_what_it_was() -> None:
+    class Answer(BaseModel):
+        total: int
+
+    said = {"messages": [], "response_format": Answer, "tools": [{"name": "a", "strict": True}]}
+    asked = asyncio.run(
+        MaskerGuardrail(MASKER).async_pre_call_hook(None, None, dict(said), "completion")
+    )
+    assert {name: asked[name] for name in said} == said
+
+
+def test_no_number_in_an_answers_values_is_left() -> None:
+    call = {"name": "pay", "arguments": json.dumps({"n": int(CARD)})}
+    values = {"note": CARD, "n": int(CARD), CARD: [float(CARD)]}
+    message = litellm.Message(
+        role="assistant", content=f"card {CARD}", provider_specific_fields=values,
+        tool_calls=[{"id": "1", "type": "function", "function": call}],
+    )  # fmt: skip
+    answer = litellm.ModelResponse(choices=[litellm.Choices(message=message)])
+    asyncio.run(MaskerGuardrail(MASKER).async_post_call_success_hook({}, None, answer))
+    assert CARD not in repr(answer.model_dump())
+    json.loads(answer.choices[0].message.tool_calls[0].function.arguments)
 
 
 def test_tokens_live_as_long_as_the_call() -> None:

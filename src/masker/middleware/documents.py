@@ -100,8 +100,8 @@ class Document:
         self._replaced[slot.path] = text
         self.altered = self.altered or text != slot.text
 
-    def write(self) -> bytes:
-        """The document, with what was put."""
+    def apply(self) -> Any:
+        """The tree, with what was put."""
         for path, text in self._replaced.items():
             if not path:
                 self.tree = text
@@ -111,7 +111,11 @@ class Document:
                 place = place[step]
             place[path[-1]] = text
         self._replaced = {}
-        dumped = json.dumps(self.tree, ensure_ascii=False, separators=(",", ":"))
+        return self.tree
+
+    def write(self) -> bytes:
+        """The document, with what was put."""
+        dumped = json.dumps(self.apply(), ensure_ascii=False, separators=(",", ":"))
         return dumped.encode(self.encoding, "surrogatepass")
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +57,13 @@ FIELDS = Fields(
     dropped=("logprobs",),
 )  # fmt: skip
 # What of a request says something; the rest is LiteLLM's own.
-_SAID = ("messages", "input", "prompt", "system", "instructions", "query", "contents")
+_SAID = (
+    "messages", "input", "prompt", "suffix", "system", "system_instruction", "instructions",
+    "query", "documents", "contents", "tools", "functions", "prediction", "response_format",
+    "extra_body",
+)  # fmt: skip
+# Objects that somebody else made, of any shape.
+_VALUES = (*FIELDS.values, "provider_specific_fields")
 _LIMIT = 1 << 26
 MAX_CALLS = 10_000
 
@@ -103,31 +109,60 @@ def _set(place: Any, step: str | int, value: Any) -> None:
 
 def _read(source: Any, talk: Talk) -> _Object:
     """An object as a document: numbers that are numbers are masked as strings."""
-    tree = source.model_dump() if hasattr(source, "model_dump") else copy.deepcopy(source)
-    read = _Object(tree, source=source)
+    tree = _dumped(source)
     # Probabilities of tokens are left out of the object as well.
-    for path in _dropped(tree, ()):
-        place = source
-        for step in path[:-1]:
-            place = _item(place, step)
-        _set(place, path[-1], None)
-    return read
+    for path, _ in _named(tree, (), FIELDS.dropped):
+        _put(source, path, None)
+    for path, value in _named(tree, (), _VALUES):
+        if not isinstance(value, str):
+            _put(source, path, _plain(value, talk))
+    return _Object(_dumped(source), source=source)
 
 
-def _dropped(tree: Any, path: documents.Path) -> list[documents.Path]:
+def _dumped(source: Any) -> Any:
+    return source.model_dump() if hasattr(source, "model_dump") else copy.deepcopy(source)
+
+
+def _put(source: Any, path: documents.Path, value: Any) -> None:
+    for step in path[:-1]:
+        source = _item(source, step)
+    _set(source, path[-1], value)
+
+
+def _named(
+    tree: Any, path: documents.Path, names: Collection[str]
+) -> Iterator[tuple[documents.Path, Any]]:
+    """What stands under one of these names, and where."""
+    items: Iterable[tuple[Any, Any]] = ()
     if isinstance(tree, dict):
-        return [
-            found
-            for key, value in tree.items()
-            for found in (
-                [(*path, key)]
-                if key in FIELDS.dropped and value is not None
-                else _dropped(value, (*path, key))
-            )
-        ]
-    if isinstance(tree, list):
-        return [found for at, value in enumerate(tree) for found in _dropped(value, (*path, at))]
-    return []
+        items = tree.items()
+    elif isinstance(tree, list):
+        items = enumerate(tree)
+    for step, value in items:
+        if step in names and value is not None:
+            yield (*path, step), value
+        else:
+            yield from _named(value, (*path, step), names)
+
+
+def _plain(value: Any, talk: Talk) -> Any:
+    """A value as dicts and lists, with no number but in its strings, which are masked later."""
+    if hasattr(value, "model_dump") and not isinstance(value, type):
+        value = value.model_dump(exclude_none=True)
+    if isinstance(value, Mapping):
+        held: dict[Any, Any] = {}
+        for name, each in value.items():
+            key = talk.alone(name) if isinstance(name, str) else name
+            while key in held:
+                key = f"{key}*"
+            held[key] = _plain(each, talk)
+        return held
+    if isinstance(value, list | tuple):
+        return [_plain(each, talk) for each in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        shown = talk.alone(str(value))
+        return value if shown == str(value) else shown
+    return value
 
 
 class MaskerGuardrail(CustomGuardrail):  # type: ignore[misc,unused-ignore] # untyped base
@@ -186,14 +221,14 @@ class MaskerGuardrail(CustomGuardrail):  # type: ignore[misc,unused-ignore] # un
         """Mask what a request says."""
         talk = self._talk(data)
         said = {name: data[name] for name in _SAID if data.get(name) is not None}
-        document = Document(copy.deepcopy(said))
+        document = Document(_plain(said, talk))
         await talk.take(document)
-        document.write()
-        data.update(document.tree)
+        masked = document.apply()
+        data.update(masked)
         # The proxy keeps the request as it came, and logs it.
         asked = data.get("proxy_server_request")
         if isinstance(asked, dict) and isinstance(asked.get("body"), dict):
-            asked["body"] = {**asked["body"], **copy.deepcopy(document.tree)}
+            asked["body"] = {**asked["body"], **copy.deepcopy(masked)}
         self.mark_pre_call_hook_ran(data)
         return data
 
