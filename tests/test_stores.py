@@ -7,8 +7,9 @@ import itertools
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from masker import Finding, MaskedMessage, MaskerError, MessageError
 from masker.errors import KeysError, PurgedError, StoreError
 from masker.stores import Recovery, Retention, Tombstone, open_store
 from masker.stores.keyring import Keyring
+from masker.stores.saving import Batch
 from masker.stores.sealed import SealedStore
 from masker.stores.shelf import Shelf
 from masker.vault.keyfile import make_key_file
@@ -699,6 +701,38 @@ def test_a_provider_is_asked_once_an_epoch_and_never_for_a_message(site: Site) -
         store.rotate()
         store.save(message(99))
     assert keys.asked == ["wrap 1", "unwrap 1", "wrap 2", "destroy"]
+
+
+def test_a_purge_in_postgresql_waits_for_who_saves_of_that_person(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it destroyed the key that a conversation is about to be sealed under."""
+    keys_are_made, go_on = threading.Event(), threading.Event()
+    provide = Batch._provide
+
+    def slow(batch: Batch, plans: Sequence[Any]) -> None:
+        provide(batch, plans)
+        if plans[0].conversation_id == "c2":
+            keys_are_made.set()
+            assert go_on.wait(60)
+
+    with quick_site("aes-256-gcm") as site, ThreadPoolExecutor(2) as threads:
+        site.url = new_database()
+        with site.open() as saving, site.open() as purging:
+            saving.save(message(1, "c1", subject="u-9"))
+            monkeypatch.setattr(Batch, "_provide", slow)
+            saved = threads.submit(saving.save, message(2, "c2", subject="u-9"))
+            assert keys_are_made.wait(60)
+            purged = threads.submit(purging.purge, subject="u-9")
+            # Time enough to go wrong: it would be over long before the save is.
+            wait([purged], timeout=1)
+            go_on.set()
+            saved.result(60)
+            receipt = purged.result(60)
+            assert (receipt.conversations, receipt.messages) == (2, 2)
+            for conversation in ("c1", "c2"):
+                assert isinstance(saving.transcript(conversation), Tombstone)
+            assert purging.verify().ok
 
 
 def test_a_reader_in_postgresql_keeps_a_purge_pending(

@@ -30,6 +30,9 @@ class Database(Protocol):
     def lock(self, name: bytes) -> None:
         """Until the transaction ends, other processes that begin this wait."""
 
+    def lock_subject(self, name: bytes, *, alone: bool) -> None:
+        """Until the transaction ends, nobody purges this subject; `alone`: nor saves of it."""
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement; all rows of its answer."""
 

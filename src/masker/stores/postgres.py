@@ -30,7 +30,9 @@ KEYS_SCHEMA = "masker_keys"
 _COUNTERS = ("place", "slot", "conversation", "event")
 _CONNECT_SECONDS = 10
 _MAKING = 7_243_190_511
-"""The advisory lock that one process holds while it makes or migrates a schema."""
+"""The advisory lock that one process holds while it makes or migrates a schema; more follow it."""
+_BUCKETS = 1024
+"""Locks that names share: for conversations, and as many for subjects."""
 
 
 class PostgresDatabase:
@@ -121,8 +123,16 @@ class PostgresDatabase:
         A row that is not there yet cannot be locked. Names share a thousand locks, as the server
         has room for so many; locks follow the order of names, in which all are taken.
         """
-        key = _MAKING + 1 + (int.from_bytes(name[:2], "big") >> 6)
-        self.execute("SELECT pg_advisory_xact_lock(?)", (key,))
+        self.execute("SELECT pg_advisory_xact_lock(?)", (_MAKING + 1 + _bucket(name),))
+
+    def lock_subject(self, name: bytes, *, alone: bool) -> None:
+        """Wait for who purges this subject; `alone`: and for who saves messages of it.
+
+        Taken before any conversation's lock, and in the order of names.
+        """
+        shared = "" if alone else "_shared"
+        key = _MAKING + 1 + _BUCKETS + _bucket(name)
+        self.execute(f"SELECT pg_advisory_xact_lock{shared}(?)", (key,))
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement; all rows of its answer."""
@@ -229,6 +239,10 @@ def connect_postgres(
         return Databases(data, keys, _shown(url))
 
     return connect
+
+
+def _bucket(name: bytes) -> int:
+    return int.from_bytes(name[:2], "big") * _BUCKETS >> 16
 
 
 def _driver() -> Any:

@@ -135,6 +135,8 @@ class Purges:
         shelf = self._shelf
         if intent.kind in ("conversation", "subject"):
             with shelf.data.transaction():
+                if intent.kind == "subject":
+                    shelf.data.lock_subject(intent.scope, alone=True)
                 names = self._targets(intent)
                 states = [shelf.condemned(name) for name in names]
                 if not any(state.head.messages and not state.is_leftover for state in states):

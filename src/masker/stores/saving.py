@@ -65,6 +65,8 @@ class Batch:
     def write(self, groups: Mapping[str, Group], *, has_fences: bool) -> None:
         """Everything that is to be written, within a transaction of the data."""
         shelf = self._shelf
+        if shelf.data.shared:
+            self._lock_subjects(groups)
         names = {each: shelf.digests.conversation(each) for each in groups}
         # Always locked in one order, so that two processes never wait for each other.
         locked = sorted(names, key=names.__getitem__) if shelf.data.shared else names
@@ -80,6 +82,13 @@ class Batch:
         shelf.flush()
         if self.doomed:
             shelf.doom(self.doomed)
+
+    def _lock_subjects(self, groups: Mapping[str, Group]) -> None:
+        """A purge of a subject waits: what is being saved is linked to it only afterwards."""
+        shelf = self._shelf
+        said = {message.subject for group in groups.values() for message in group.values()}
+        for name in sorted(shelf.digests.subject(each) for each in said if each is not None):
+            shelf.data.lock_subject(name, alone=False)
 
     # -- planning ------------------------------------------------------------------------------
 

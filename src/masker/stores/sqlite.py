@@ -137,6 +137,9 @@ class SqliteDatabase:
     def lock(self, name: bytes) -> None:
         """There is no other process."""
 
+    def lock_subject(self, name: bytes, *, alone: bool) -> None:
+        """There is no other process."""
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement; all rows of its answer."""
         try:
