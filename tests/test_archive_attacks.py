@@ -174,6 +174,20 @@ def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+def test_a_file_whose_place_is_taken_is_named_and_the_others_are_written(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        put(tmp_path / f"in/{name}.jsonl", CUT)
+    (tmp_path / "out/b.jsonl/mine").mkdir(parents=True)
+    summary, notes = run(tmp_path / "in", tmp_path / "out")
+    assert summary.failed == 1
+    assert any("b.jsonl: is a directory" in note for note in notes)
+    for name in ("a", "c"):
+        assert (tmp_path / f"out/{name}.jsonl").read_bytes() == jsonl(masked(CUT))
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [
+        "a.jsonl", "b.jsonl", "c.jsonl", "mine",
+    ]  # fmt: skip
+
+
 def _alive(group: int) -> list[str]:
     """The processes of a group that still run."""
     found = []

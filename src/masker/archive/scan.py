@@ -26,7 +26,7 @@ from masker.archive.formats.documents import JsonDocument
 from masker.archive.journal import Journal, Plan
 from masker.archive.partitions import merged
 from masker.archive.passes import ExtractTask, Setup
-from masker.archive.records import ArchiveError, reason_of
+from masker.archive.records import ArchiveError, is_full, reason_of
 from masker.archive.sources import STATE, STDIN, File, Inspector, Source, files_of, found
 from masker.archive.workers import Workers
 from masker.archive.writing import clean, publish
@@ -413,18 +413,22 @@ class _Scan:
         count = 0
         for (number, _), (part, blanked, wrong, again) in workers.run(passes.write, left):
             file = plan.files[number]
-            if wrong is not None or part is None:
-                self._fail(file, wrong or "cannot be written")
+            if part is not None:
+                try:
+                    journal.note(number, blanked, part)
+                    publish(file, part)
+                except OSError as error:
+                    part.unlink(missing_ok=True)
+                    wrong, again = reason_of(error), is_full(error)
+            if wrong is not None:
+                self._fail(file, wrong)
                 self._again |= again
                 summary.failed += 1
-            else:
-                if blanked:
-                    self._tell.note(
-                        f"{file.name}: {blanked} texts are not as they were read, and blanked"
-                    )
-                    summary.failures += blanked
-                journal.note(number, blanked, part)
-                publish(file, part)
+            elif blanked:
+                self._tell.note(
+                    f"{file.name}: {blanked} texts are not as they were read, and blanked"
+                )
+                summary.failures += blanked
             count += sizes[number]
             self._tell.advance(count)
 
