@@ -152,6 +152,17 @@ def test_huge_lines_and_lines_that_end_in_every_way(tmp_path: Path) -> None:
     assert (tmp_path / "out/in.jsonl").read_bytes() == expected
 
 
+def test_a_quote_that_is_not_closed_shows_nothing_behind_it(tmp_path: Path) -> None:
+    rows = f'conversation_id,text\nc1,"card 4111 1111\nc1,1111 1111\nc2,{CARD}\n'
+    (tmp_path / "in.csv").write_text(rows)
+    summary, notes = run(tmp_path / "in.csv", tmp_path / "out")
+    assert summary.unreadable == 1
+    assert any("line 2: has a quote that is not closed" in note for note in notes)
+    found = (tmp_path / "out/in.csv").read_text()
+    assert "1" not in found
+    assert found.count("\n") == rows.count("\n")
+
+
 def test_one_conversation_line_by_line_over_many_files(tmp_path: Path) -> None:
     messages: list[Said] = [one for n in range(30) for one in cut_card(f"c{n}")]
     for place, message in enumerate(messages):
@@ -227,3 +238,25 @@ def test_ctrl_c_leaves_nothing_unmasked_and_nothing_running(jobs: str, tmp_path:
     done = subprocess.run([*command, "--resume"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(rows_of(tmp_path / "out/in.jsonl")) == len(messages)
+
+
+def test_the_report_names_what_was_not_done(tmp_path: Path) -> None:
+    put(tmp_path / "in/good.jsonl", CUT)
+    (tmp_path / "in/in<zip>.zip").write_bytes(in_zip(("in.zip", in_zip(("a.jsonl", DATA)))))
+    (tmp_path / "in/bad.jsonl").write_bytes(DATA + CARD.encode() + b"\n")
+    reports = [f"--report={tmp_path}/report.{kind}" for kind in ("html", "json")]
+    rules = ["--rule", "payment-card", "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*MASKER, "scan", str(tmp_path / "in"), *rules, *reports], capture_output=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    page = (tmp_path / "report.html").read_text()
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told["rules"] == ["payment-card"]
+    assert [one.rpartition(": ")[2] for one in told["complaints"]] == [
+        "unpack it first",
+        "is no object",
+    ]
+    for words in ("line 4: is no object", "in&lt;zip&gt;.zip: holds zip inside", "payment-card"):
+        assert words in page
+    assert "4111" not in page + str(told)

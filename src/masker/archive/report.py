@@ -12,6 +12,7 @@ import csv
 import io
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,6 +41,7 @@ class Tally:
 
 
 DIMENSIONS = ("rule", "channel", "file", "month", "cut", "sure")
+# The surest first.
 SURE = {
     1.0: "check digit and words",
     0.9: "check digit",
@@ -47,6 +49,10 @@ SURE = {
     0.75: "shape or words",
     0.5: "begun, never finished",
 }
+CUTS = (
+    "whole", "over lines", *(f"over {count} messages" for count in range(2, 10)),
+    "over 10 messages or more",
+)  # fmt: skip
 
 
 def tally(summary: Summary) -> Tally:
@@ -125,7 +131,13 @@ def as_json(summary: Summary, counted: Tally) -> dict[str, Any]:
     return {
         "files": summary.files,
         "changed": summary.changed,
+        "copied": summary.copied,
         "failed": summary.failed,
+        "failures": summary.failures,
+        "dry_run": summary.dry_run,
+        "rules": list(summary.rules),
+        "version": version("masker"),
+        "complaints": summary.complaints,
         "texts": summary.texts,
         "unreadable": summary.unreadable,
         "numbers": counted.numbers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from html import escape
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #e4e8ee}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 svg{max-width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#1c2430}
-rect{fill:#3b6fb6}.note{color:#5a6675}code{overflow-wrap:anywhere}
+rect{fill:#3b6fb6}.note{color:#5a6675;max-width:45rem}.told li{overflow-wrap:anywhere}
+code{overflow-wrap:anywhere}
 """
 
 _TITLES = {
@@ -40,39 +42,86 @@ _TITLES = {
 }
 
 
+# What the labels mean to somebody who did not write them.
+_NOTES = {
+    "rule": "Each time that a number was given counts once, under the rule that found it.",
+    "month": "When a number was given, as the message says.",
+    "cut": "Whole in one message, over the lines of one, or over several messages of one sender.",
+    "sure": (
+        "The surest first. A check digit, or a region and birth date, prove a number; words nearby "
+        "call it one. What was begun and never finished stays masked where words or its prefix "
+        "tell what it was. Shape or words: there is no check digit, or it fails, as where somebody "
+        "mistyped."
+    ),
+}
+
+
 def page(summary: Summary, counted: Tally) -> str:
     """The whole page."""
+    from masker.archive.report import CUTS, SURE
+
+    found = "numbers found" if summary.dry_run else "numbers masked"
+    changed = "files to be changed" if summary.dry_run else "files changed"
     facts = (
-        ("numbers masked", counted.numbers),
+        (found, counted.numbers),
         ("texts read", summary.texts),
         ("files", summary.files),
-        ("files changed", summary.changed),
-        ("lines that could not be read", summary.unreadable),
+        (changed, summary.changed),
+        ("files without text, copied as they are", summary.copied),
+        ("lines that could not be read, blanked", summary.unreadable),
         ("files that could not be read or written", summary.failed),
+        ("texts blanked because something broke", summary.failures),
     )
+    rules = ", ".join(summary.rules) or "all that are on by default"
+    heading = "What was found (nothing was written)" if summary.dry_run else "What was masked"
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         f"<title>masker scan: report</title><style>{_STYLE}</style></head><body>",
-        "<h1>What was found and masked</h1>",
-        '<p class="note">Counts only: nothing that anybody wrote stands in this report.</p>',
+        f"<h1>{heading}</h1>",
+        '<p class="note">Counts and names of files: nothing that anybody wrote is in here.</p>',
+        f'<p class="note">masker {version("masker")}; rules: {escape(rules)}</p>',
         '<ul class="facts">',
         *(f"<li><b>{value:,}</b>{escape(name)}</li>" for name, value in facts),
         "</ul>",
+        *_complaints(summary),
     ]
+    orders = {"cut": list(CUTS), "sure": list(SURE.values())}
     for name, title in _TITLES.items():
-        parts += [f"<h2>{title}</h2>", _chart(counted.by[name], title, in_order=name == "month")]
+        parts.append(f"<h2>{title}</h2>")
+        if name in _NOTES:
+            parts.append(f'<p class="note">{_NOTES[name]}</p>')
+        order = sorted(counted.by[name]) if name == "month" else orders.get(name)
+        parts.append(_chart(counted.by[name], title, order))
     if counted.digests:
         parts += _digests(counted)
     parts.append("</body></html>\n")
     return "\n".join(parts)
 
 
-def _chart(counts: Counter[str], title: str, *, in_order: bool) -> str:
+def _complaints(summary: Summary) -> list[str]:
+    """What needs somebody's attention, by name."""
+    told = summary.complaints
+    if not told:
+        return []
+    parts = ["<h2>What was not done</h2>", '<ul class="told">']
+    parts += [f"<li>{escape(complaint)}</li>" for complaint in told[:_LISTED]]
+    parts.append("</ul>")
+    if len(told) > _LISTED:
+        more = len(told) - _LISTED
+        parts.append(f'<p class="note">{more:,} more are in the JSON report.</p>')
+    return parts
+
+
+def _chart(counts: Counter[str], title: str, order: list[str] | None) -> str:
+    """Bars in the order that is told, the rest behind it; or the longest first."""
     if not counts:
         return "<p>Nothing.</p>"
-    rows = sorted(counts.items()) if in_order else counts.most_common()
-    shown = rows[-_SHOWN:] if in_order else rows[:_SHOWN]
+    rows = counts.most_common()
+    if order is not None:
+        known = {label: place for place, label in enumerate(order)}
+        rows.sort(key=lambda row: known.get(row[0], len(known)))
+    shown = rows[-_SHOWN:] if title == _TITLES["month"] else rows[:_SHOWN]
     most = max(count for _, count in shown)
     step = _BAR + 6
     lines = [

@@ -80,6 +80,10 @@ class Summary:
     failed: int = 0
     failures: int = 0
     numbers: int = 0
+    dry_run: bool = False
+    rules: tuple[str, ...] = ()
+    complaints: list[str] = field(default_factory=list)
+    """What a person was told of, which is no content: files and lines that could not be read."""
     sources: list[Source] = field(default_factory=list)
     findings: Path | None = None
 
@@ -167,6 +171,7 @@ class _Scan:
                 for complaint in plan.complaints:
                     self._tell.note(complaint)
                 self._failed = set(plan.failed)
+                self._complaints += plan.complaints
             summary = self._summary(plan)
             if not options.dry_run:
                 self._write(plan, workers, summary, resumed=resumed)
@@ -382,6 +387,9 @@ class _Scan:
             failures=plan.failures,
             sources=[source for file in plan.files for source in file.sources],
             findings=self._journal.findings,
+            dry_run=self._options.dry_run,
+            rules=self._options.rules,
+            complaints=self._complaints,
         )
         summary.failed = len(self._failed)
         for found_one in passes.findings_in(self._journal.findings):
@@ -425,7 +433,7 @@ class _Scan:
                 self._again |= again
                 summary.failed += 1
             elif blanked:
-                self._tell.note(
+                self._complain(
                     f"{file.name}: {blanked} texts are not as they were read, and blanked"
                 )
                 summary.failures += blanked

@@ -73,6 +73,8 @@ class Table(Format):
                 spans = []
             if len(row) > width or len(spans) != len(row) or max(texts) >= len(row):
                 reason = f"has {len(row)} fields, the header {width}"
+                if not spans:
+                    reason = "has a quote that is not closed"
                 yield Unreadable(begin, lines.offset, line, reason)
                 continue
             yield from with_copies(
