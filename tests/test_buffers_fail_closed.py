@@ -266,18 +266,26 @@ def test_only_what_arrived_is_acknowledged(server: RedisServer) -> None:
     assert worker.advance(NOON) == first
 
 
-def test_an_exception_in_the_engine_masks_the_message(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    worker = redactor(server)
+def broken_at(
+    place: str, worker: SharedRedactor, monkeypatch: pytest.MonkeyPatch
+) -> list[MaskedMessage]:
+    """What comes out of the two parts of a number where this raises for the second."""
     out = worker.receive(message(1, FIRST))
 
     def explode(*_: object, **__: object) -> None:
         raise ValueError(REST)
 
     with monkeypatch.context() as patch:
-        patch.setattr("masker.core.compact.read", explode)
+        patch.setattr(place, explode)
         out += worker.receive(message(2, REST))
+    return out
+
+
+def test_an_exception_in_the_engine_masks_the_message(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = redactor(server)
+    out = broken_at("masker.core.compact.read", worker, monkeypatch)
     out += worker.close()
     assert finals(out) == {"m1": MASKED, "m2": MASKED}
     assert worker.failures == 1
@@ -287,14 +295,7 @@ def test_an_exception_around_the_engine_masks_the_message(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = redactor(server)
-    out = worker.receive(message(1, FIRST))
-
-    def explode(*_: object, **__: object) -> None:
-        raise ValueError(REST)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("masker.buffers.worktable.Worktable.lift", explode)
-        out += worker.receive(message(2, REST))
+    out = broken_at("masker.buffers.worktable.Worktable.lift", worker, monkeypatch)
     out += worker.receive(message(3, "hello"))
     out += worker.close()
     assert finals(out) == {"m1": MASKED, "m2": MASKED, "m3": "hello"}

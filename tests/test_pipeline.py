@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -434,6 +435,47 @@ def test_a_purge_of_a_subject_takes_all_its_conversations() -> None:
     assert store.purged == [{"conversation_id": None, "subject": "u1"}]
     pipeline.close()
     assert store.saved == []
+
+
+def test_a_message_that_cannot_be_stored_keeps_no_other_from_the_store(tmp_path: Path) -> None:
+    make_key_file(tmp_path / "masker.keys")
+    url, keys = f"sqlite:///{tmp_path / 't.db'}", f"file:{tmp_path / 'masker.keys'}"
+    with open_store(url, keys) as store:
+        pipeline = Pipeline(MASKER, store=store)
+        with pytest.raises(MessageError, match="'m2' of 'c1': extra holds a value"):
+            say(pipeline, "hi", 2, extra={"object": object()})
+        say(pipeline, "hello", 3)
+        pipeline.receive(Message("c2", "m1", "user", "and here"))
+        pipeline.close()
+        assert [message.text for message in store.transcript("c1")] == ["hello"]
+        assert [message.text for message in store.transcript("c2")] == ["and here"]
+
+
+def test_what_a_cancelled_task_could_not_store_goes_with_the_next() -> None:
+    class Slow(ListStore):
+        """A store that takes its time, the first time."""
+
+        slow = True
+
+        async def save_all(self, messages: Iterable[MaskedMessage]) -> None:  # type: ignore[override]
+            if self.slow:
+                await asyncio.sleep(60)
+            ListStore.save_all(self, messages)
+
+    async def run(store: Slow) -> None:
+        pipeline = AsyncPipeline(MASKER, store=store)
+        task = asyncio.create_task(pipeline.receive(Message("c1", "m1", "user", "hello")))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        store.slow = False
+        await pipeline.receive(Message("c1", "m2", "user", "are you there"))
+
+    store = Slow()
+    asyncio.run(run(store))
+    assert [message.text for message in store.saved] == ["hello", "are you there"]
 
 
 def test_a_purge_that_fails_is_an_error_and_no_receipt() -> None:

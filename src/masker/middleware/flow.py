@@ -326,18 +326,41 @@ class Flow:
         unsaved, self._unsaved = [*self._unsaved, *out], []
         if not self._stores or not unsaved:
             return
+        refused: MessageError | None = None
         try:
-            yield Act("store", "save_all", (unsaved,))
-        except Exception as error:  # noqa: BLE001 - its text may hold a message
-            self._unsaved = [*unsaved, *self._unsaved][-MAX_UNSAVED:]
-            raise StageError(
-                stage="store", act="save_all", kind=type(error).__name__,
-                waiting=len(self._unsaved),
-            ) from None  # fmt: skip
+            yield from self._kept(unsaved)
+        except MessageError as error:
+            # One of them cannot be stored, and would keep all others from it for ever.
+            refused = error
+            for place, each in enumerate(unsaved):
+                try:
+                    yield from self._kept([each], unsaved[place:])
+                except MessageError:
+                    self.failures += 1
         # A redactor over buffers keeps what it gave out until it hears that it is stored. Where it
         # does not hear, it comes out once more: no harm, and no reason to fail.
         with suppress(Exception):
             yield Act("redactor", "acknowledge", (unsaved,))
+        if refused is not None:
+            raise refused
+
+    def _kept(
+        self, messages: list[MaskedMessage], waiting: list[MaskedMessage] | None = None
+    ) -> Generator[Act, Any, None]:
+        """Messages go to the store; where it does not take them they wait, with what else does."""
+        try:
+            yield Act("store", "save_all", (messages,))
+        except MessageError:
+            raise
+        except BaseException as error:
+            # Cancelled, nobody knows whether they are stored: they are stored again, to no harm.
+            self._unsaved = [*(waiting or messages), *self._unsaved][-MAX_UNSAVED:]
+            if not isinstance(error, Exception):
+                raise
+            raise StageError(
+                stage="store", act="save_all", kind=type(error).__name__,
+                waiting=len(self._unsaved),
+            ) from None  # fmt: skip
 
     def _expanded(self, masked: MaskedMessage) -> MaskedMessage:
         """A message as it is stored: what its tokens stand for, masked."""

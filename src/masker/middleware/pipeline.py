@@ -198,6 +198,9 @@ class Pipeline(_Stages):
             except StopIteration as stop:
                 result_of_step: Result = stop.value
                 return result_of_step
+            finally:
+                # Where it was interrupted, what it holds is kept now, not when it is collected.
+                step.close()
 
 
 class Reply:
@@ -307,6 +310,9 @@ class AsyncPipeline(_Stages):
         except StopIteration as stop:
             result_of_step: Result = stop.value
             return result_of_step
+        finally:
+            # Where it was cancelled, what it holds is kept now, not when it is collected.
+            step.close()
 
     async def _do(self, act: Act) -> Any:
         method = self._method(act)
