@@ -58,7 +58,7 @@ class Sieve:
 
     def kind(self, text: str) -> int:
         """What one text is, asked of the engine itself."""
-        if self._rules.needs_look(text):
+        if not self._rules.says_nothing(text):
             return LOOK
         return TEXT if _has_any(text) is not None else MARK
 

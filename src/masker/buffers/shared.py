@@ -307,7 +307,7 @@ class SharedRedactor:
         key = (message.conversation_id, message.message_id)
         mark = self._buffers.mark(message)
         quiet = None
-        if self._turns.order == "arrival" and not self._rules.needs_look(message.text):
+        if self._turns.order == "arrival" and self._rules.says_nothing(message.text):
             said = MaskedMessage(
                 message.conversation_id, message.message_id, message.sender, message.text,
                 message.timestamp, message.channel, message.subject, message.extra,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import regex
@@ -133,6 +134,10 @@ class Piece(NamedTuple):
     refused: int
     """Those whose number does not go on here either. 后四位 ("last four") denies a whole card,
     and yet is what one says before the rest of one; 订单号 (order number) refuses it."""
+    opens: int
+    """How far from the message's start, where nothing but an ordinal is before it."""
+    ordinal: bool = False
+    """Whether it may say which part the message is (2/3, ②, part 2:), and be none itself."""
 
 
 class Talk(NamedTuple):
@@ -245,6 +250,16 @@ _COUNT = re.compile(
 _COUNTED_NEAR = re.compile(f"[第{_COUNTED}]").search
 
 
+# Where parts are numbered, 2. 4111 or (2/3) 4111 or ②4111, nobody can say whether the first digit
+# is of the number: it is read both ways.
+_ORDINAL_DIGITS = 2
+_OF = re.compile(r"\s?(?:[/／]|of|之)\s?").fullmatch
+_TO = re.compile(r"\s?(?:[~～–-]|to|至|到)\s?").fullmatch
+_OPENS_ORDINAL = re.compile(r"[(（\[【<#＃]\s?\Z").search
+_CLOSES_ORDINAL = re.compile(r"\s?(?:(?:st|nd|rd|th)(?![a-z]))?[)）\]】>.．。、:：,，=#]*\s*")
+_MARKS_ORDINAL = re.compile(r"[^\s]").search
+
+
 def _may_count(text: str, found: list[tuple[int, int]]) -> bool:
     """Whether any of these runs may be the count of a label: a digit or two beside its word."""
     few = [start for start, end in found if end - start <= 2 and text[start].isdigit()]
@@ -253,6 +268,56 @@ def _may_count(text: str, found: list[tuple[int, int]]) -> bool:
     return any(
         start > 1 and text[start - 1].isspace() and text[start - 2].isalpha() for start in few
     )
+
+
+def _ordinals(text: str, runs: list[tuple[int, int]]) -> tuple[int, int]:
+    """How many runs at the start of a text, and at its end, may only say which part it is."""
+    return _ordinals_before(text, runs), _ordinals_behind(text, runs)
+
+
+def _is_small(run: tuple[int, int]) -> bool:
+    return run[1] - run[0] <= _ORDINAL_DIGITS
+
+
+def _ordinals_before(text: str, runs: list[tuple[int, int]]) -> int:
+    (start, end), *more = runs
+    if not (more and _is_small(runs[0])):
+        return 0
+    before = text[:start]
+    if gaps.edge(before) > gaps.LABEL:
+        return 0
+    is_labelled = gaps.edge(before) == gaps.LABEL
+    is_open = _OPENS_ORDINAL(before) is not None
+    count = 1
+    if len(runs) > 2 and _is_small(more[0]):
+        between = text[end : more[0][0]].lower()
+        if _OF(between) or ((is_labelled or is_open) and _TO(between)):
+            end, count = more[0][1], 2
+    following = runs[count]
+    gap = text[end : following[0]].lower()
+    closed = _CLOSES_ORDINAL.match(gap)
+    if gaps.edge(gap[closed.end() :] if closed is not None else gap) > gaps.LABEL:
+        return 0
+    if count > 1 or is_open or text[end - 1].isascii() != text[following[0]].isascii():
+        return count
+    if _is_small(following):
+        return 0
+    # A mark that stands between other digits as well is how they are written.
+    written = {text[one[1] : other[0]] for one, other in pairwise(runs[count:])}
+    is_marked = _MARKS_ORDINAL(gap) is not None and text[end : following[0]] not in written
+    return count if is_labelled or is_marked else 0
+
+
+def _ordinals_behind(text: str, runs: list[tuple[int, int]]) -> int:
+    *more, (start, end) = runs
+    if not (more and _is_small(runs[-1])) or gaps.edge(text[end:]) > gaps.LINE:
+        return 0
+    if _OPENS_ORDINAL(text[:start]) is not None:
+        return 1
+    low, high = more[-1]
+    is_pair = len(more) > 1 and _is_small(more[-1]) and _OF(text[high:start].lower()) is not None
+    is_apart = text[low - 1].isspace() or _OPENS_ORDINAL(text[:low]) is not None
+    return 2 if is_pair and is_apart else 0
 
 
 def digit_runs(text: str) -> list[tuple[int, int]]:
@@ -517,7 +582,10 @@ def _pieces(
     at = 0
     previous_end = 0
     last = len(runs) - 1
-    lead = gaps.edge(text[: runs[0][0]])
+    lead = opens = gaps.edge(text[: runs[0][0]])
+    before = behind = 0
+    if last and (_is_small(runs[0]) or _is_small(runs[-1])):
+        before, behind = _ordinals(text, runs)
     for index, (start, end) in enumerate(runs):
         following = runs[index + 1][0] if index < last else len(text)
         tail = gaps.between(text[end:following]) if index < last else gaps.behind(text[end:])
@@ -540,15 +608,23 @@ def _pieces(
             refused |= pieces[-1].refused & ~named
             denied |= refused
             near, weak = near & ~refused, weak & ~refused
+        if index:
+            opens = gaps.LABEL if index <= before else gaps.BROKEN
+            if index <= before:
+                # What is said before the ordinal is said of what it stands for.
+                named |= pieces[-1].named & ~denied
+                near |= pieces[-1].near & ~denied
+                weak |= pieces[-1].weak & ~denied
         if heard or asked:
             weak |= (heard | asked) & ~denied
-            if asked and lead <= gaps.LABEL:
+            if asked and min(lead, opens) <= gaps.LABEL:
                 near |= asked & ~denied
                 named |= asked & ~denied
         value = _value(text, start, end)
         pieces.append(
             Piece(note, track, index, value, start, end, gap, lead, tail,
-                  named, near, weak, denied, refused)
+                  named, near, weak, denied, refused, opens,
+                  index < before or index > last - behind)
         )  # fmt: skip
         previous_end, lead = end, tail
     return tuple(pieces)

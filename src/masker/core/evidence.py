@@ -273,8 +273,7 @@ def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
             parts[piece.note] = parts.get(piece.note, "") + piece.value
     first, last = joint.first, joint.last
     if (
-        first.place
-        or first.lead > gaps.LABEL
+        first.opens > gaps.LABEL
         or last.tail > gaps.LABEL
         or any(_PHONE.fullmatch(part) for part in parts.values())
     ):

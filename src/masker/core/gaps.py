@@ -35,6 +35,7 @@ LABEL_HANZI = (
     "前后後面段半部分位数數字号號码碼是的呢哦噢啊嗯呀吧喔哈啦了嘛然接着著继繼续續再还還有最剩余餘下上几幾组組开開头頭"
     "中间間末尾结結我你您发發给給报報念说說这這那就在来來先第个個截串卡证證银銀行身份对對没沒错錯好好的么麼吗嗎请請"
     "等稍喂记記听聽完整全另外其它他把它打输輸入填写寫补補充刚剛才忘漏麻烦煩谢謝一二两兩三四五六七八九十首尾都也加上哈嘿呵嘻哎唉诶呃"
+    "次些件条條拆长長遍重复複新慢完齐齊逗点點句横橫杠空格斜"
 )
 # Right behind digits these say what was counted (4.5分, 16号), and announce nothing.
 UNITS = frozenset("分个個位号號组組段")
@@ -249,10 +250,65 @@ _LABEL_WORDS = frozenset(
         "lot",
         "segment",
         "segments",
+        "mid",
+        "cont",
+        "cont'd",
+        "conts",
+        "continuation",
+        "pt",
+        "pieces",
+        "step",
+        "page",
+        "pg",
+        "char",
+        "chars",
+        "character",
+        "characters",
+        "letter",
+        "letters",
+        "comma",
+        "hyphen",
+        "slash",
+        "point",
+        "period",
+        "blank",
+        "keep",
+        "keeps",
+        "going",
+        "carry",
+        "carrying",
+        "give",
+        "giving",
+        "gave",
+        "tell",
+        "telling",
+        "told",
+        "will",
+        "would",
+        "have",
+        "has",
+        "had",
+        "b",
+        "c",
+        "d",
+        "e",
+        "f",
+        "message",
+        "msg",
+        "msgs",
+        "messages",
+        "split",
+        "splitting",
+        "broken",
+        "iphone",
+        "ipad",
+        "android",
     ]
 )
 _WORD = "|".join(sorted(map(re.escape, _LABEL_WORDS), key=lambda w: (-len(w), w)))
-LABEL_SOURCE = rf"(?:[\W_0-9]|[{LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
+# An emoji as chats write it, [微笑] or [OK], and whom a message is for, are as good as nothing.
+_ASIDE = r"\[[^\W\d_]{1,10}\]|(?<!\w)@[^\W\d]{1,20}(?!\w)"
+LABEL_SOURCE = rf"(?:{_ASIDE}|[\W_0-9]|[{LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
 ONLY_LABEL = re.compile(LABEL_SOURCE, re.IGNORECASE)
 # Most talk is no label by its first word, and says so at a fraction of the cost.
 _NO_LABEL = re.compile(rf"[^\W_0-9A-Za-z{LABEL_HANZI}]").search
@@ -276,11 +332,12 @@ def between(gap: str) -> int:
 
 def is_label(text: str) -> bool:
     """Whether nothing is said but words that announce a part of a number, or pass the time."""
-    if not text.isascii() and _NO_LABEL(text) is not None:
-        return False
-    return (
-        _LABEL_LETTERS.issuperset(_LETTERS(text.lower())) and ONLY_LABEL.fullmatch(text) is not None
-    )
+    if "[" not in text and "@" not in text:
+        if not text.isascii() and _NO_LABEL(text) is not None:
+            return False
+        if not _LABEL_LETTERS.issuperset(_LETTERS(text.lower())):
+            return False
+    return ONLY_LABEL.fullmatch(text) is not None
 
 
 def edge(text: str) -> int:

@@ -670,10 +670,10 @@ def _extend(
     last = joint.last
     if last.note == piece.note:
         gap = piece.lead if piece.place == last.place + 1 else gaps.BROKEN
-    elif piece.place and not joint.skipped:
-        gap = gaps.BROKEN
-    else:
+    elif joint.skipped:
         gap = max(last.tail, piece.lead, gaps.LINE)
+    else:
+        gap = max(last.tail, piece.opens, gaps.LINE)
     went_on = False
     if gap != gaps.BROKEN:
         value, track = joint.value + piece.value, step.track
@@ -697,6 +697,10 @@ def _extend(
                 joint.holds,
             )
             went_on = step.take(longer, full=full, grows=grows, bare=bare)
+    if piece.ordinal:
+        # It may only say which part this is.
+        step.keep(joint)
+        return
     if last.note == piece.note:
         if not went_on:
             step.ended.append(joint)

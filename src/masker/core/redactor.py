@@ -127,7 +127,12 @@ class Redactor:
         subject = message.subject
         lane_key = (message.conversation_id, message.sender) if subject is None else (None, subject)
         lane = self._lanes.get(lane_key)
-        if lane is None and seen is None and not self._needs_look(text):
+        if (
+            lane is None
+            and seen is None
+            and not self._needs_look(text)
+            and not (message.conversation_id in self._asked and self._rules.holds_number(text))
+        ):
             # Most messages: no digit, no word of a rule, nothing waiting for more.
             out = [
                 MaskedMessage(message.conversation_id, message.message_id, message.sender, text,
@@ -149,7 +154,10 @@ class Redactor:
         return len(self._lanes)
 
     def waits_for(self, conversation_id: str, sender: str, subject: str | None = None) -> bool:
-        """Whether what this sender says next, digits or not, may bear on what was said."""
+        """Whether what this sender says next, digits or not, may bear on what was said.
+
+        What says nothing (`RuleSet.says_nothing`) bears on nothing where this is false.
+        """
         return ((conversation_id, sender) if subject is None else (None, subject)) in self._lanes
 
     def advance(self, now: datetime) -> list[MaskedMessage]:

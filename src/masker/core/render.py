@@ -127,8 +127,10 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
             found
             for found in candidates
             if found.kind is Kind.CALLED
-            # What begins in a proven number is that number, with an expiry date behind it.
+            # What begins in a proven number is that number, with an expiry date behind it; what
+            # has nothing else but the counts of its parts is that number too.
             and not any(run_id(found.parts[0][0]) in runs for runs in cards)
+            and not any(_runs(found, ordinals=False) <= runs for runs in cards)
         ]
     )
     standing = proven + called + [found for found in candidates if found.kind is Kind.GIVEN_UP]
@@ -140,8 +142,13 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
     ]
 
 
-def _runs(candidate: Candidate) -> set[RunId]:
-    return {(piece.note, piece.track, piece.place) for piece, _ in candidate.parts}
+def _runs(candidate: Candidate, *, ordinals: bool = True) -> set[RunId]:
+    """The names of its runs; `ordinals`: with those that may count its parts."""
+    return {
+        (piece.note, piece.track, piece.place)
+        for piece, _ in candidate.parts
+        if ordinals or not piece.ordinal
+    }
 
 
 class _Span(NamedTuple):

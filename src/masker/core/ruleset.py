@@ -471,6 +471,10 @@ class RuleSet:
         """Whether a text has no digit at all, nor a check character, nor a word of a rule."""
         return not self.may_hold_digits(text) and not self.needs_look(text)
 
+    def says_nothing(self, text: str) -> bool:
+        """Whether a text bears on nothing, even in answer to a question: it has no digit either."""
+        return not self.holds_number(text) and not self.needs_look(text)
+
     def _is_small_talk(self, text: str) -> bool:
         """Whether its digits are few, no number of any rule, and words stand behind the last.
 
