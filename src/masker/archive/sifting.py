@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 import sys
+from array import array
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +27,6 @@ TEXT = 1
 # Something to the engine by itself, or as good as.
 LOOK = 2
 
-_LOOK = pa.scalar(LOOK, pa.uint8())
 _BASIC_PLANE = 0xFFFF
 # The one character whose lower case is two; `lower` leaves it as it is.
 _GROWS = "\u0130"
@@ -67,15 +68,15 @@ class Sieve:
         if not texts:
             return b""
         try:
-            plain = pa.array(texts, pa.large_string())
+            plain = _column(texts)
             has_any, look = _matches(plain, _ANY), _matches(plain, _PLAIN)
             if self._words:
-                lowered = pa.array(_lowered(texts), pa.large_string())
-                look = pc.or_(look, _matches(lowered, self._words))
+                look = pc.or_(look, _matches(_column(_lowered(texts)), self._words))
         except (pa.ArrowException, UnicodeEncodeError):
             # More words than RE2 takes, or halves of surrogate pairs.
             return bytes(map(self.kind, texts))
-        found = pc.if_else(look, _LOOK, has_any.cast(pa.uint8()))
+        look = look.cast(pa.uint8())
+        found = pc.max_element_wise(has_any.cast(pa.uint8()), pc.add(look, look))
         kinds = bytearray(found.buffers()[1].to_pybytes()[: len(texts)])
         holds_number = self._rules.holds_number
         at = kinds.find(TEXT)
@@ -84,6 +85,14 @@ class Sieve:
                 kinds[at] = LOOK
             at = kinds.find(TEXT, at + 1)
         return bytes(kinds)
+
+
+def _column(texts: list[str]) -> Any:
+    # Not `pa.array`: that imports pandas where there is one, which is half of a scan's memory.
+    written = [text.encode() for text in texts]
+    ends = array("q", accumulate(map(len, written), initial=0))
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(written))]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
 
 
 def _matches(texts: Any, pattern: str) -> Any:
