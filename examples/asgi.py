@@ -1,4 +1,7 @@
-"""A FastAPI application behind masker; the same for any other ASGI application."""
+"""A FastAPI application behind masker; the same for any other ASGI application.
+
+masker needs nothing for it; this example needs `pip install fastapi httpx`.
+"""
 
 from __future__ import annotations
 

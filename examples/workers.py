@@ -36,4 +36,6 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python examples/workers.py redis://localhost")
     main(sys.argv[1])

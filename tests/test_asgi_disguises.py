@@ -170,6 +170,21 @@ def test_a_text_in_its_own_charset_is_masked_in_it() -> None:
         assert seen.startswith("my number is ")
 
 
+@pytest.mark.parametrize(
+    "name", ["content", "refusal", "reasoning", "reasoning_content", "thinking", "text"]
+)
+def test_a_number_cut_over_chunks_is_one_whatever_a_model_says_it_as(name: str) -> None:
+    parts = ("it is 4111 1111 ", "1111 ", "1111, so")
+    events = [{"choices": [{"index": 0, "delta": {name: part}}]} for part in parts]
+    exchange = posted(
+        b"", FORM, answer=[f"data: {json.dumps(event)}\n\n".encode() for event in events],
+        answer_type=b"text/event-stream",
+    )  # fmt: skip
+    lines = [line for line in exchange.answer.decode().splitlines() if line]
+    deltas = [json.loads(line[6:])["choices"][0]["delta"][name] for line in lines]
+    assert "".join(deltas) == "it is **** **** **** 1111, so"
+
+
 @pytest.mark.parametrize("name", ["append", "text.append", "sender", "calendar", "pendingText"])
 def test_a_name_that_only_has_an_end_in_its_letters_ends_nothing(name: str) -> None:
     """Else each event would be a whole text, and a number cut over them several harmless ones."""

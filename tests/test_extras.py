@@ -60,32 +60,33 @@ def test_buffers_logs_and_metrics_need_no_library_of_others() -> None:
     assert done.stdout == "**** ****\n"
 
 
-# What README and docs/ promise of each extra: modules that are imported, or a command.
+# What README and docs/ promise of each extra: modules that are imported, a command, an example.
 PROMISED = {
     "": ["import masker, masker.middleware.asgi, masker.middleware.logging, masker.metrics"],
     "asgi": ["import masker.middleware.asgi"],
     "aws": ["from masker.vault.aws import AwsKmsKeys; AwsKmsKeys('k')"],
     "archive": ["import masker.archive, masker.cli.scan, masker.archive.formats.parquet"],
     "cli": ["masker mask 5105105105105100", "masker rules list", "masker keys --help"],
-    "langchain": ["import masker.middleware.langchain"],
-    "litellm": ["import masker.middleware.litellm"],
-    "openai": ["import masker.middleware.openai"],
+    "langchain": ["examples/langchain_agent.py"],
+    "litellm": ["examples/litellm_guardrail.py"],
+    "openai": ["examples/openai_client.py"],
     "opentelemetry": [
-        "import masker.middleware.opentelemetry, masker.middleware.opentelemetry_metrics"
+        "import masker.middleware.opentelemetry, masker.middleware.opentelemetry_metrics",
+        "examples/telemetry.py",
     ],
     "postgres": ["import masker.stores.sealed, masker.stores.postgres, psycopg"],
     "prometheus": ["import masker.middleware.prometheus"],
     "redis": ["import masker.buffers.redis"],
     "spark": ["import masker.archive.spark, pyspark, pandas"],
-    "store": ["import masker.stores.sealed, masker.stores.sqlite"],
-    "structlog": ["import masker.middleware.structlog, structlog"],
+    "store": ["import masker.stores.sealed, masker.stores.sqlite", "examples/pipeline.py"],
+    "structlog": ["import masker.middleware.structlog, structlog", "examples/logs.py"],
     "testing": [
         "from masker.testing import check_packs, arrivals, keep_all, LeakCounter",
         "masker rules explain payment-card 4111111111111111",
         "masker rules new acme-member",
         "masker rules check rules/jp.toml --budget 1 --jobs 1",
     ],
-    "wechat": ["import masker.middleware.wechat"],
+    "wechat": ["examples/wechat.py"],
 }
 
 
@@ -132,6 +133,8 @@ def test_an_extra_alone_brings_what_its_part_needs(extra: str) -> None:
         run = promise
         if promise.startswith("masker "):
             run = f"sys.argv = {promise.split()!r}; from masker.cli import main; main()"
+        elif promise.endswith(".py"):
+            run = f"import runpy; runpy.run_path({promise!r}, run_name='__main__')"
         script = f"{TAKEN_AWAY.format(gone=gone)}{run}\n"
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", script],

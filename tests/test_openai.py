@@ -265,6 +265,14 @@ def test_what_cannot_be_read_never_leaves(site: Site) -> None:
     assert site.model.asked == []
 
 
+def test_no_name_of_metadata_is_an_id(site: Site) -> None:
+    held = {"id": CARD, "type": CARD, f"of {CARD}": "x", "plan": "gold"}
+    with site.client() as client:
+        client.chat.completions.create(model="m", messages=user("hi"), metadata=held)
+    assert CARD not in site.model.seen
+    assert site.model.asked[-1]["metadata"]["plan"] == "gold"
+
+
 def test_a_request_that_is_no_json_is_in_no_error(site: Site) -> None:
     with site.client() as client, pytest.raises(openai.APIConnectionError) as caught:
         client.post(

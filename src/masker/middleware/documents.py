@@ -37,7 +37,8 @@ class Fields:
 
     text: tuple[str, ...] = (
         "text", "content", "message", "prompt", "input", "query", "question", "reply", "answer",
-        "response", "output", "output_text", "body", "delta", "token", "chunk",
+        "response", "output", "output_text", "body", "delta", "token", "chunk", "refusal",
+        "reasoning", "reasoning_content", "thinking",
     )  # fmt: skip
     conversation: tuple[str, ...] = (
         "conversation_id", "conversation", "thread_id", "session_id", "chat_id",

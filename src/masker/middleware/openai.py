@@ -53,7 +53,7 @@ HEADER = "x-conversation-id"
 FIELDS = Fields(
     text=(
         "text", "content", "input", "output", "prompt", "refusal", "delta", "transcript",
-        "reasoning", "reasoning_content", "summary", "output_text",
+        "reasoning", "reasoning_content", "thinking", "summary", "output_text",
     ),
     conversation=("conversation",),
     sender=("role",),
@@ -65,7 +65,7 @@ FIELDS = Fields(
         "object", "type", "system_fingerprint", "obfuscation", "encrypted_content", "file_id",
         "finish_reason", "status",
     ),
-    values=("input", "args", "arguments"),
+    values=("input", "args", "arguments", "metadata"),
     blobs=("file_data", "image_url", "url", "data", "b64_json"),
     dropped=("logprobs",),
 )  # fmt: skip
