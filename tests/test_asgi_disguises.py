@@ -212,3 +212,48 @@ def test_a_name_that_only_has_an_end_in_its_letters_ends_nothing(name: str) -> N
 )  # fmt: skip
 def test_what_ends_a_text_is_known_by_its_last_word(name: str) -> None:
     assert documents.names_end(name)
+
+
+def through_a_socket(*events: dict[str, Any], answers: Sequence[dict[str, Any]] = ()) -> str:
+    """All that an application sees of a WebSocket, and all that is sent of what it answers."""
+    waiting = [{"type": "websocket.connect"}, *events, {"type": "websocket.disconnect"}]
+    passed: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        passed.extend([await receive() for _ in events])
+        for answer in answers:
+            await send(answer)
+
+    async def receive() -> Any:
+        return waiting.pop(0)
+
+    async def send(event: Any) -> None:
+        passed.append(event)
+
+    scope = {"type": "websocket", "path": "/", "query_string": b"", "headers": []}
+    asyncio.run(MaskerMiddleware(app, MASKER)(scope, receive, send))
+    return json.dumps(passed)
+
+
+def test_a_list_of_texts_without_a_name_is_what_somebody_said() -> None:
+    parts = json.dumps(["it is 4111 1111", "1111 1111"])
+    said = {"type": "websocket.receive", "text": parts}
+    answer = {"type": "websocket.send", "text": parts}
+    assert "4111 1111" not in through_a_socket(said, answers=[answer])
+    exchange = posted(parts.encode(), JSON, answer=[parts.encode()], answer_type=JSON.encode())
+    for masked in (exchange.seen, exchange.answer):
+        assert masked is not None
+        shown = json.loads(masked)
+        assert shown[0] == "it is **** ****"
+        assert set(shown[1]) <= set("* 1")
+        assert "4111" not in shown[1]
+
+
+def test_why_a_connection_ends_is_a_text() -> None:
+    ended = {"type": "websocket.disconnect", "code": 1000, "reason": f"card {CARD}"}
+    closed = {"type": "websocket.close", "code": 1000, "reason": f"card {CARD}"}
+    passed = through_a_socket(ended, answers=[closed])
+    assert CARD not in passed
+    assert passed.count("card ************1111") == 2

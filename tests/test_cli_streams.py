@@ -37,6 +37,8 @@ def shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, capture_output=True, check=False, text=True,
         timeout=PATIENCE, stdin=subprocess.DEVNULL,
+        # Held back until the end, as it is unless somebody says otherwise.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert CARD not in done.stdout + done.stderr

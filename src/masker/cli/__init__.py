@@ -21,6 +21,7 @@ def main() -> None:
         _end("standard output is closed")
     try:
         from masker.cli.app import app
+        from masker.cli.terminal import is_written
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
@@ -29,7 +30,12 @@ def main() -> None:
         # A terminal that knows no Chinese still gets its table.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    try:
+        app()
+    finally:
+        if not is_written(sys.stdout):
+            _end("standard output cannot be written")
+        is_written(sys.stderr)
 
 
 def _end(reason: str) -> NoReturn:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TextIO
 
 import typer
 from rich.console import Console
@@ -71,17 +71,22 @@ def failing_closed() -> Iterator[None]:
     the lines of a traceback, may quote a message.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            # What cannot be written is to be known now, and not when the interpreter ends.
+            sys.stdout.flush()
     except MaskerError as error:
         note(str(error))
         raise typer.Exit(UNREADABLE) from None
     except BrokenPipeError:
-        # The reader has gone (`| head`). Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone (`| head`).
+        drop(sys.stdout)
         raise typer.Exit(_SIGNALLED + signal.SIGPIPE) from None
     except KeyboardInterrupt:
         raise typer.Exit(_SIGNALLED + signal.SIGINT) from None
     except OSError as error:
+        drop(sys.stdout)
         note(f"{type(error).__name__}: {os.strerror(error.errno or 0).lower()}")
         raise typer.Exit(UNREADABLE) from None
     except (typer.Exit, typer.Abort):
@@ -89,6 +94,27 @@ def failing_closed() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not print what it read
         note(f"internal error ({type(error).__name__}); nothing more was written")
         raise typer.Exit(FAILED) from None
+
+
+def is_written(stream: TextIO | None) -> bool:
+    """Whether all that a stream holds is written; what cannot be is let go of.
+
+    Python would complain of it once more when it flushes at exit, and change the exit code.
+    """
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError:
+        drop(stream)
+        return False
+    return True
+
+
+def drop(stream: TextIO | None) -> None:
+    """Write what a stream holds, and all that follows, to nowhere."""
+    if stream is not None:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class Interruptible:

@@ -29,7 +29,16 @@ from masker.middleware.bodies import (
 )
 from masker.middleware.documents import Fields
 from masker.middleware.flow import ConversationRedactor, Policy, Store, Turn
-from masker.middleware.kinds import Bodies, RefusedError, content_type, way_of
+from masker.middleware.forms import masked_form
+from masker.middleware.kinds import (
+    Bodies,
+    RefusedError,
+    content_type,
+    is_plain,
+    may_have_body,
+    says_body,
+    way_of,
+)
 from masker.middleware.pipeline import AsyncPipeline
 from masker.middleware.purging import PurgeWords
 
@@ -174,10 +183,10 @@ class MaskerMiddleware:
     ) -> Receive | Turn | None:
         """What gives the application the masked body; `None` where the client has gone."""
         headers = dict(scope["headers"])
-        if not _may_have_body(scope, headers):
+        if not may_have_body(scope, headers):
             return receive
         body: bytes | None = None
-        if not _says_body(headers):
+        if not says_body(headers):
             # HTTP/2 needs no header to say that there is a body.
             body = await _whole(receive, self._bodies.limit)
             if not body:
@@ -208,11 +217,11 @@ class MaskerMiddleware:
             masked = [await self._masked_document(part, talk) for part in parts]
             answered = [turn for turn, _ in masked if turn is not None]
             return (answered[-1] if answered else None), b"".join(part for _, part in masked)
-        plain = _is_plain(charset)
+        plain = is_plain(charset)
         if way == "form":
             if not plain:
                 raise RefusedError(415, "a form in this charset is not let through")
-            return await _masked_form(body, charset, talk)
+            return await masked_form(body, charset, talk)
         turn = await talk.receive(body.decode(charset, "surrogateescape"))
         shown = turn.text if turn.text is not None else ""
         out = shown.encode(charset, "surrogateescape")
@@ -247,7 +256,7 @@ class MaskerMiddleware:
             while True:
                 event = await receive()
                 if event["type"] != "websocket.receive":
-                    return event
+                    return _with_reason(event, talk, restore=False)
                 try:
                     body, is_text = _frame(event, limit)
                     turn, masked = await self._masked_document(body, talk)
@@ -273,7 +282,7 @@ class MaskerMiddleware:
                 event = {**event, "body": await given(talk, body) if body else body}
             elif event["type"] == "websocket.http.response.start":
                 event = {**event, "headers": _without_length(event.get("headers", []))}
-            await send(event)
+            await send(_with_reason(event, talk, restore=True))
 
         try:
             await self.app(self._masked_scope(scope, talk), received, sent)
@@ -379,53 +388,6 @@ class _Response:
             await _say(self._send, status, reason)
 
 
-def _says_body(headers: dict[bytes, bytes]) -> bool:
-    length = headers.get(b"content-length", b"0").strip()
-    return b"transfer-encoding" in headers or length not in (b"", b"0")
-
-
-def _may_have_body(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    """Whether there may be a body: only in HTTP/1 must a header say so (RFC 9112, 6.3)."""
-    is_first = str(scope.get("http_version", "1.1")).startswith("1")
-    return _says_body(headers) or not is_first
-
-
-def _is_plain(charset: str) -> bool:
-    """Whether text in this charset is ASCII where it looks like it, whatever stands before.
-
-    Raises:
-        RefusedError: the charset is not known.
-    """
-    plain = bytes(range(128))
-    try:
-        return plain.decode(charset) == plain.decode("ascii")
-    except LookupError:
-        raise RefusedError(415, "the charset is not known") from None
-    except UnicodeError:
-        return False
-
-
-async def _masked_form(body: bytes, charset: str, talk: Talk) -> tuple[Turn | None, bytes]:
-    """A form as a document: its names are keys, the values of one name a list."""
-    text = body.decode(charset, "surrogateescape")
-    pairs = parse_qsl(text, keep_blank_values=True, encoding=charset)
-    values: dict[str, list[str]] = {}
-    for name, value in pairs:
-        values.setdefault(name, []).append(value)
-    fields = {name: held[0] if len(held) == 1 else held for name, held in values.items()}
-    document = talk.read(json.dumps(fields), inbound=True)
-    turn = await talk.take(document)
-    document.write()
-    if not document.altered:
-        return turn, body
-    masked = {
-        name: (shown, iter(held if isinstance(held, list) else [held]))
-        for name, (shown, held) in zip(fields, document.tree.items(), strict=True)
-    }
-    changed = [(masked[name][0], next(masked[name][1]) or "") for name, _ in pairs]
-    return turn, urlencode(changed, encoding=charset).encode()
-
-
 async def _whole(receive: Receive, limit: int) -> bytes | None:
     """A request's body; `None` where the client goes before it is whole.
 
@@ -496,6 +458,18 @@ def _frame(event: Event, limit: int) -> tuple[bytes, bool]:
     if len(body) > limit:
         raise BodyError(what="message", limit=limit)
     return body, text is not None
+
+
+def _with_reason(event: Event, talk: Talk, *, restore: bool) -> Event:
+    """Why a connection ends is a text as well."""
+    reason = event.get("reason")
+    if not isinstance(reason, str):
+        return event
+    try:
+        shown = talk.pipeline.mask(talk.conversation_id, reason, restore=restore)
+    except Exception:  # noqa: BLE001 - fail closed: it ends without a reason
+        shown = ""
+    return {**event, "reason": shown}
 
 
 def _framed(kind: str, body: bytes, *, is_text: bool) -> Event:

@@ -168,7 +168,8 @@ def slots(document: Document, fields: Fields) -> list[Slot]:
     """Every string of a document that is to be masked, in its order."""
     found: list[Slot] = []
     walk = _Walk(fields, found, document)
-    alone = isinstance(document.tree, str)
+    # What has no name at all is what somebody said.
+    alone = isinstance(document.tree, str | list)
     walk.visit(document.tree, (), Slot((), "", is_text=False), is_text=alone, named=True)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from masker.errors import MaskerError
 
@@ -82,3 +82,30 @@ def way_of(kind: str, headers: dict[bytes, bytes], bodies: Bodies, *, is_request
     if bodies.unknown == "pass":
         return "pass"
     raise RefusedError(415, "a body of this content type is not let through")
+
+
+def says_body(headers: dict[bytes, bytes]) -> bool:
+    """Whether a header says that there is a body."""
+    length = headers.get(b"content-length", b"0").strip()
+    return b"transfer-encoding" in headers or length not in (b"", b"0")
+
+
+def may_have_body(scope: Any, headers: dict[bytes, bytes]) -> bool:
+    """Whether there may be a body: only in HTTP/1 must a header say so (RFC 9112, 6.3)."""
+    is_first = str(scope.get("http_version", "1.1")).startswith("1")
+    return says_body(headers) or not is_first
+
+
+def is_plain(charset: str) -> bool:
+    """Whether text in this charset is ASCII where it looks like it, whatever stands before.
+
+    Raises:
+        RefusedError: the charset is not known.
+    """
+    plain = bytes(range(128))
+    try:
+        return plain.decode(charset) == plain.decode("ascii")
+    except LookupError:
+        raise RefusedError(415, "the charset is not known") from None
+    except UnicodeError:
+        return False

@@ -63,7 +63,7 @@ class _Walk:
             subjects |= {message.subject for message in messages if message.subject is not None}
         if not {shelf.digests.subject(subject) for subject in subjects} <= state.subjects:
             raise TamperedError(place=state.place, reason="is not linked to one of its subjects")
-        read_trail(shelf, state)
+        read_trail(shelf.data, shelf.digests, state)
 
     def _strays(self) -> None:
         shelf = self.shelf

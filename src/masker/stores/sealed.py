@@ -323,7 +323,9 @@ class SealedStore:
                 )
                 names = [bytes(name) for (name,) in rows]
             states = [shelf.outline(name) for name in names]
-            events = [event for state in states for event in read_trail(shelf, state)]
+            events = [
+                event for state in states for event in read_trail(shelf.data, shelf.digests, state)
+            ]
             return sorted(events, key=lambda event: event.at)
 
     # -- purging -------------------------------------------------------------------------------

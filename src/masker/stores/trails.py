@@ -7,16 +7,13 @@ word.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from masker.errors import TamperedError
 from masker.stores import codec
+from masker.stores.database import Database
+from masker.stores.heads import Digests
 from masker.stores.model import Event, EventKind
-
-if TYPE_CHECKING:
-    from masker.stores.shelf import Shelf
 from masker.stores.states import State
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -37,7 +34,7 @@ def pack_event(at: int, kind: EventKind, count: int, rules: dict[str, int]) -> b
     return _encode((at, kind, count, rules))
 
 
-def read_trail(shelf: Shelf, state: State) -> list[Event]:
+def read_trail(data: Database, digests: Digests, state: State) -> list[Event]:
     """The events of a conversation, oldest first, their chain checked.
 
     Raises:
@@ -46,9 +43,7 @@ def read_trail(shelf: Shelf, state: State) -> list[Event]:
     rows: list[tuple[int, bytes, bytes]] = []
     number = state.head.last
     while number and len(rows) < state.head.events:
-        found = shelf.data.execute(
-            "SELECT previous, entry, chain FROM trail WHERE number = ?", (number,)
-        )
+        found = data.execute("SELECT previous, entry, chain FROM trail WHERE number = ?", (number,))
         if not found:
             raise TamperedError(place=f"event {number}", reason="is missing")
         previous, entry, link = found[0]
@@ -58,7 +53,7 @@ def read_trail(shelf: Shelf, state: State) -> list[Event]:
     chain = bytes(len(state.head.chain))
     events = []
     for previous, entry, link in rows:
-        chain = shelf.digests.event(state.name, previous, chain, entry)
+        chain = digests.event(state.name, previous, chain, entry)
         if chain != link:
             raise TamperedError(place=f"the event after {previous}", reason="was changed")
         at, kind, count, rules = _decode(entry)
