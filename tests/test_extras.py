@@ -14,6 +14,10 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 
 ADAPTERS = [
+    ("masker.archive", "msgspec", "archive"),
+    ("masker.archive", "pyarrow", "archive"),
+    ("masker.archive.spark", "zstandard", "archive"),
+    ("masker.cli.scan", "pyarrow", "archive"),
     ("masker.buffers.redis", "redis", "redis"),
     ("masker.buffers.redis", "msgspec", "redis"),
     ("masker.middleware.openai", "openai", "openai"),

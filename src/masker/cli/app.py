@@ -240,14 +240,12 @@ def scan(
 
 
 def _scan_module() -> ModuleType:
-    """`masker.cli.scan`, which needs an extra of its own."""
-    try:
-        return importlib.import_module("masker.cli.scan")
-    except ModuleNotFoundError as error:
-        if error.name not in {"pyarrow", "zstandard"}:
-            raise
-        note("archives are an extra: pip install 'masker[archive]'")
-        raise typer.Exit(UNREADABLE) from None
+    """`masker.cli.scan`, which needs an extra of its own.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    return importlib.import_module("masker.cli.scan")
 
 
 @rules_app.command("list")
