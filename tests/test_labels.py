@@ -1,4 +1,4 @@
-"""What people say around the parts of a number, and how they count them."""
+"""What people say around the parts of a number and between them, and how they count them."""
 
 from __future__ import annotations
 
@@ -56,6 +56,21 @@ TALK = [
     ("%s 等我翻个面", "%s 看不清了", "%s 就是这些"),
     ("let me look... %s", "%s hard to read", "%s phew"),
 ]
+# What people say between bare parts that has other digits in it, or is nothing but them.
+STRAYS = [
+    "这卡是2019年办的",
+    "订单号是20231108112233",
+    "my order number is 998877",
+    "电话13800138000",
+    "call me at 415-555-0134",
+    "邮编100000",
+    "I'm at 192.168.1.1",
+    "单号SF1234567890123",
+    "v2.3.1",
+    "it says 1288 and 4 more",
+    "666",
+    "520",
+]
 QUESTIONS = {CARD: "请报一下卡号", LONG_CARD: "card number please?", ID: "请提供身份证号"}
 
 
@@ -112,6 +127,14 @@ def test_few_digits_in_talk_are_a_part_where_they_answer_a_question(
 ) -> None:
     said = parts(ID, (3, 6, 9, 12, 15), label)
     assert hidden(said, ID, QUESTIONS[ID]) == set(range(14))
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+@pytest.mark.parametrize("cuts", [(4, 8, 12), (8,)])
+def test_other_digits_between_bare_parts_do_not_end_them(cuts: tuple[int, ...], stray: str) -> None:
+    first, *others = parts(CARD, cuts, ("%s", "%s", "%s"))
+    said = [first] + [one for part in others for one in (my.plain(stray), part)]
+    assert hidden(said, CARD) >= set(range(12))
 
 
 def test_a_digit_that_may_count_may_be_of_the_number() -> None:

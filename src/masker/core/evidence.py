@@ -164,7 +164,11 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
             else:
                 loosest = gaps.LINE
                 score = 0.8 if is_called else 0.75
-            if joint.loosest <= loosest and (is_called or not joint.skipped):
+            if joint.skipped and not is_called:
+                # Other digits stood between its parts: they must be bare, and a check digit hold.
+                loosest = gaps.LINE if score >= CHECKED else -1
+                score = 0.75
+            if joint.loosest <= loosest:
                 found.append((compiled, Kind.PROVEN, score))
         elif (
             is_called

@@ -414,10 +414,17 @@ def _called_later(
 class _Step:
     """What one message does to the joints of one track."""
 
-    __slots__ = ("after", "ended", "matched", "track")
+    __slots__ = ("after", "ended", "given", "matched", "track")
 
-    def __init__(self, track: Track) -> None:
+    def __init__(self, track: Track, lane: Lane) -> None:
         self.track = track
+        self.given = {
+            piece
+            for found in lane.candidates
+            if found.score >= evidence.CHECKED
+            for piece, _ in found.parts
+        }
+        """The runs of numbers that are known."""
         self.after: dict[tuple[str, int, int], Joint] = {}
         self.matched: list[tuple[Joint, Candidate]] = []
         self.ended: list[Joint] = []
@@ -504,7 +511,7 @@ def join(
         if lane.recent:
             resent, again = _sent_again(open_joints, lane, pieces)
             found += again
-        step = _Step(track)
+        step = _Step(track, lane)
         for piece in pieces:
             step.after, step.matched, step.ended = {}, [], []
             for joint in open_joints:
@@ -670,7 +677,7 @@ def _extend(
     last = joint.last
     if last.note == piece.note:
         gap = piece.lead if piece.place == last.place + 1 else gaps.BROKEN
-    elif joint.skipped:
+    elif joint.skipped and joint.called & step.track.loose:
         gap = max(last.tail, piece.lead, gaps.LINE)
     else:
         gap = max(last.tail, piece.opens, gaps.LINE)
@@ -716,8 +723,35 @@ def _extend(
     elif is_called and talk:
         # Where words call for a number, other digits in the talk between its parts do not end it.
         step.keep(joint if joint.skipped else joint._replace(skipped=True))
+    elif (
+        _is_bare(joint)
+        and (not went_on or _is_in_groups(joint))
+        # Nobody waits for the rest of what is whole.
+        and joint.first not in step.given
+    ):
+        # Nothing but groups of digits so far: what stands between them may be something else.
+        step.keep(joint if joint.skipped else joint._replace(skipped=True))
     elif not went_on:
         step.ended.append(joint)
+
+
+def _is_in_groups(joint: Joint) -> bool:
+    """Whether its parts so far are groups in which people write a number."""
+    sizes: dict[int, int] = {}
+    for piece, at in joint.parts:
+        sizes.setdefault(at, len(piece.value))
+    return evidence.may_become_natural(tuple(sizes.values()))
+
+
+def _is_bare(joint: Joint) -> bool:
+    """Whether its parts are messages with nothing else in them."""
+    return (
+        not joint.found
+        and joint.loosest <= gaps.LINE
+        and joint.last.tail <= gaps.LINE
+        and joint.first.opens <= gaps.LABEL
+        and len(joint.value) >= LEAST_WAITING
+    )
 
 
 def _may_go_on(joint: Joint, piece: Piece, value: str, gap: int, called: int, lane: Lane) -> bool:
@@ -727,6 +761,8 @@ def _may_go_on(joint: Joint, piece: Piece, value: str, gap: int, called: int, la
         (joint.holds and not called & piece.named)
         or (not called and len(value) < evidence.STRONG_CHECK - 1)
     ):
+        return False
+    if joint.skipped and not called and gap > gaps.LINE:
         return False
     last = joint.last
     if gap <= gaps.JOINED or called or len(joint.parts) > 1 or last.note == piece.note:
