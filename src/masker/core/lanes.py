@@ -419,12 +419,12 @@ class _Step:
     def __init__(self, track: Track, lane: Lane) -> None:
         self.track = track
         self.given = {
-            piece
+            (piece.note, piece.start)
             for found in lane.candidates
             if found.score >= evidence.CHECKED
             for piece, _ in found.parts
         }
-        """The runs of numbers that are known."""
+        """Where the runs of numbers that are known begin."""
         self.after: dict[tuple[str, int, int], Joint] = {}
         self.matched: list[tuple[Joint, Candidate]] = []
         self.ended: list[Joint] = []
@@ -500,6 +500,7 @@ def join(
     settled: list[tuple[int, int]] = []
     inside: set[Piece] = set()
     explained: set[Piece] = set()
+    given: set[tuple[int, int]] = set()
     for number, (track, pieces) in enumerate(zip(rules.tracks, tracks, strict=True)):
         open_joints = [joint for joint in joints if joint.last.track == number]
         if not pieces:
@@ -526,6 +527,7 @@ def join(
                 ) and not _swallows(joint, candidate, lane.candidates):
                     found.append(candidate)
                     if candidate.score >= evidence.CHECKED:
+                        given.update((piece.note, piece.start) for piece, _ in joint.parts)
                         # Its end, over messages, may be the start of another that reads the same.
                         ends = 0 if joint.first.note == note.seq else note.seq
                         parts = {part for part, at in joint.parts if at and part.note != ends}
@@ -548,6 +550,16 @@ def join(
             for joint in alive
             if joint.first.note != note.seq
             or not any(low < joint.first.start < high for low, high in settled)
+        ]
+    if given:
+        # Nobody waits any more for the rest of what is whole now.
+        alive = [
+            joint
+            for joint in alive
+            if not joint.skipped
+            or joint.called
+            or joint.found
+            or (joint.first.note, joint.first.start) not in given
         ]
     if inside:
         # No other number begins in one whose region and date hold.
@@ -727,7 +739,7 @@ def _extend(
         _is_bare(joint)
         and (not went_on or _is_in_groups(joint))
         # Nobody waits for the rest of what is whole.
-        and joint.first not in step.given
+        and (joint.first.note, joint.first.start) not in step.given
     ):
         # Nothing but groups of digits so far: what stands between them may be something else.
         step.keep(joint if joint.skipped else joint._replace(skipped=True))
