@@ -25,6 +25,8 @@ from archive_files import NOON, Said, said
 from masker import Masker
 from masker.archive import Options, scan
 
+_LATE = "after the end"
+_SHORTER, _LONGER = 0.8, 1.04
 FLAGS = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
@@ -99,7 +101,7 @@ def await_plan(child: int, state: Path) -> None:
 
 
 def main(count: int, seed: int, where: str) -> None:
-    """Kill `count` scans."""
+    """Kill `count` scans; one that was over before it was killed does not count."""
     rng = random.Random(seed)
     in_place = where == "in-place"
     # What can be got ready before is got ready before: every moment that is left is a scan's.
@@ -118,7 +120,11 @@ def main(count: int, seed: int, where: str) -> None:
         expected = contents(work if in_place else base / "alone")
         assert expected != contents(original)
         fell: Counter[str] = Counter()
-        for number in range(count):
+        # How long is waited at most, from the start and from the plan on: a machine has its moods.
+        longest = [whole, whole / 4]
+        number = 0
+        while fell.total() - fell[_LATE] < count:
+            number += 1
             shutil.rmtree(work)
             shutil.copytree(original, work)
             out = base / f"out{number}"
@@ -128,12 +134,11 @@ def main(count: int, seed: int, where: str) -> None:
             if number % 2:
                 # Half of them while files are written, which is a small part of the time.
                 await_plan(child, state)
-                time.sleep(rng.uniform(0, whole / 4))
-            else:
-                time.sleep(rng.uniform(0, whole))
+            time.sleep(rng.uniform(0, longest[number % 2]))
             os.kill(child, signal.SIGKILL)
             ended = finish(child)
-            moment = "after the end" if ended == 0 else "before anything"
+            longest[number % 2] *= _SHORTER if ended == 0 else _LONGER
+            moment = _LATE if ended == 0 else "before anything"
             if ended != 0 and state.exists():
                 moment = "while writing" if (state / "plan").exists() else "before the plan"
             fell[moment] += 1
