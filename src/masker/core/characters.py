@@ -65,7 +65,7 @@ X_FORMS = "".join(chr(code) for code, value in LETTERS.items() if value == "X") 
 COMPACT: dict[int, str] = {**VALUE, **LETTERS, **{ord(c): "X" for c in X_FORMS}}
 
 # Typed between the digits of a number. A tab is not among them: it parts the cells of a table.
-_TYPED = ".,，、/／\\＼·•‧・･∙⋅．。｡_＿‿~～ー−()（）"
+_TYPED = ".,，、/／\\＼·•‧・･∙⋅●．。｡_＿‿~～ー−()（）…'‘’\"“”=^"
 _ZERO_WIDTH_MARKS = "\ufe00-\ufe0f\u20dd-\u20e3\u0300-\u036f\U000e0100-\U000e01ef"
 
 

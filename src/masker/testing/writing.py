@@ -110,8 +110,8 @@ SEPARATORS = list(
     "\u200b\u200c\u200d\u2060\ufeff\u00ad"
     # dashes: hyphen, no-break hyphen, figure, en, em, bar, minus, full width
     "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d"
-    # the full-width stop, solidus and comma
-    "\uff0e\uff0f\uff0c"
+    # the full-width stop, solidus and comma; the ellipsis, quotation marks and what else is at hand
+    "\uff0e\uff0f\uff0c\u2026'\u2019\"\u201c\u201d=^\u25cf"
 )
 
 
