@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +156,34 @@ def test_who_cannot_reach_a_server_is_told_where_it_was_looked_for(folder: Path)
 def test_more_days_than_the_calendar_has_are_for_ever(folder: Path) -> None:
     done = shell(folder, "masker expire --store sqlite:///t.db --days 999999")
     assert (done.returncode, done.stderr) == (0, "masker: nothing is past its time\n")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_interrupt_ends_a_check_of_rules_and_all_its_workers(workers: int) -> None:
+    """As a terminal sends it: to every process of the group."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "masker", "rules", "check", "--jobs", "2", "--budget", "60"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        # Before anything has begun, or while its processes are at work.
+        while sum(in_group(process.pid)) < 1 + workers:
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, notes = process.communicate(timeout=PATIENCE)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode in ((130, -signal.SIGINT) if not workers else (130,))
+    assert b"Traceback" not in notes or not workers
+
+
+def in_group(group: int) -> list[bool]:
+    """Whether it is of this group, for each process there is."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found.append(os.getpgid(int(entry.name)) == group)
+    return found

@@ -13,10 +13,20 @@ from typing import NoReturn
 
 # What the extra `cli` installs; the library itself needs none of it.
 _EXTRA = frozenset({"msgspec", "rich", "typer"})
+# 128 + SIGINT, as a shell has it.
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run `masker`, the console script."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        # Before a command has begun: what begins ends its own way.
+        sys.exit(_INTERRUPTED)
+
+
+def _run() -> None:
     if sys.stdout is None:
         _end("standard output is closed")
     try:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -255,15 +258,44 @@ def _checked(subjects: Sequence[Subject], settings: Settings) -> Iterator[RuleRe
         while waiting:
             yield _check_one(next_work())
         return
-    # A fresh interpreter each: a fork would take this one's threads and locks with it.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(_check_one, next_work()) for _ in range(min(jobs, len(waiting)))}
+    with _workers(jobs) as pool:
+        with _uninterrupted():
+            running = {pool.submit(_check_one, next_work()) for _ in range(min(jobs, len(waiting)))}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 if waiting:
                     running.add(pool.submit(_check_one, next_work()))
                 yield future.result()
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that check rules; where that is broken off nobody waits for them."""
+    others = set(multiprocessing.active_children())
+    # A fresh interpreter each: a fork would take this one's threads and locks with it.
+    pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes that are begun here leave Ctrl-C to this one; a terminal sends it to all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _weight(subject: Subject) -> float:
