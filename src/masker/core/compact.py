@@ -33,6 +33,8 @@ _ASCII_LETTER = "A-Za-z"
 _DIGITS = re.compile(
     f"[0-9]+|(?:(?![0-9])[{characters.DIGIT_CLASS}])+|[{characters.HANZI_CLASS}]+"
     f"|(?<![{_ASCII_LETTER}])[{re.escape(characters.X_FORMS)}](?![{_ASCII_LETTER}])"
+    # Letters may be glued to a whole ID.
+    f"|(?<=[{characters.DIGIT_CLASS}]{{17}})[{re.escape(characters.X_FORMS)}]"
 )
 # The same runs, quicker, where there is no check character: one class first, then what is in it.
 _ASCII_DIGITS = re.compile("[0-9]+").finditer
@@ -69,7 +71,11 @@ _ASKS_BY_WORD = re.compile(
 # fits: what must not stand before it is looked at behind it.
 _CURRENCY_SIGN = re.compile(r"[$¥￥€£元块塊]").search
 _CURRENCY_WORD = re.compile(r"usd|rmb|cny|eur|gbp|dollar|bucks|yuan").search
-_MONEY = r"[0-9](?<![0-9.,].)(?:[0-9]{0,2}(?:,[0-9]{3})+|[0-9]{0,6})(?:\.[0-9]{1,2})?(?![0-9])"
+# A group among others (4111 1111元) is no amount.
+_MONEY = (
+    r"[0-9](?<![0-9.,].)(?<![0-9]{3}[ -].)(?:[0-9]{0,2}(?:,[0-9]{3})+|[0-9]{0,6})(?:\.[0-9]{1,2})?"
+    r"(?![0-9]|[ -][0-9]{3})"
+)
 _SIGN_AMOUNT = re.compile(rf"[$¥￥€£]\s?({_MONEY})").finditer
 _WORD_AMOUNT = re.compile(rf"(?:usd|rmb|cny|eur|gbp)(?<!\w...)\s?({_MONEY})").finditer
 _AMOUNT_OF = re.compile(
