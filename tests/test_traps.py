@@ -6,12 +6,14 @@ engine, the number is made to pass it.
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from stdnum import luhn
 from stdnum.cn import ric
 
 import strategies as my
-from masker import Masker
+from masker import Masker, Message
 
 MASKER = Masker(rules=["payment-card", "cn-resident-id"])
 
@@ -497,3 +499,16 @@ def test_the_made_up_numbers_are_what_they_seem() -> None:
     assert luhn.is_valid(CARD)
     assert luhn.is_valid(UNIONPAY_19)
     assert ric.is_valid(ID)
+
+
+@pytest.mark.parametrize("advanced", [True, False])
+def test_an_answer_that_comes_too_late_is_no_answer(advanced: bool) -> None:
+    redactor = MASKER.redactor()
+    asked = dt.datetime(2024, 5, 17, 12, tzinfo=dt.UTC)
+    late = asked + dt.timedelta(seconds=601)
+    redactor.receive(Message("c", "q", "agent", "请报一下银行卡号", asked))
+    if advanced:
+        redactor.advance(late)
+    redactor.receive(Message("c", "m", "user", "5105105105105101", late))
+    (out,) = redactor.close()
+    assert (out.text, out.findings) == ("5105105105105101", ())

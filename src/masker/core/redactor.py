@@ -295,6 +295,14 @@ class Redactor:
         asked = self._asked.get(message.conversation_id)
         if asked is None or asked.sender == message.sender:
             return 0, 0
+        if (
+            asked.time is not None
+            and message.timestamp is not None
+            and message.timestamp.timestamp() - asked.time >= self._window.seconds
+        ):
+            # Too late for an answer, whether anybody said that time passes or not.
+            del self._asked[message.conversation_id]
+            return 0, 0
         if asked.answers <= 1:
             del self._asked[message.conversation_id]
         else:
