@@ -15,10 +15,10 @@ turn out to be the middle of a longer one.
 
 from __future__ import annotations
 
-from masker.core import characters, compact, detect, evidence, gaps, lanes
+from masker.core import characters, compact, detect, evidence, gaps
 from masker.core.compact import Piece
 from masker.core.evidence import Candidate, Joint, Kind
-from masker.core.lanes import EMPTY
+from masker.core.joints import Before, join
 from masker.core.messages import Message
 from masker.core.render import Note, run_id
 from masker.core.ruleset import PATTERN_TIMEOUT, RuleSet, Track, lower
@@ -108,7 +108,7 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
             for track in tracks
         )
         note = Note(1, Message("", "", "", text), 0, pieces, ())
-        joints, candidates, _ = lanes.join(rules, (), closed, note, EMPTY)
+        joints, candidates, _ = join(rules, Before(), closed, note)
         for number, track in enumerate(rules.tracks):
             mine = [joint for joint in joints if joint.first.track == number]
             places |= _of_joints(track, mine, tracks[number], text)
