@@ -369,11 +369,13 @@ def _numerals() -> str:
     )
 
 
-_FEW = 3
+_FEW, _MANY = 4, 12
 _CHECK_CHARACTER = re.compile(f"(?<![A-Za-z])[{re.escape(characters.X_FORMS)}](?![A-Za-z])").search
 ANY_X = re.compile(f"[{re.escape(characters.X_FORMS)}]").search
-_ASCII_DIGITS = re.compile("[0-9]").findall
-_EVERY_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}{characters.HANZI_CLASS}]").findall
+_ASCII_RUNS = re.compile("[0-9]+").findall
+_EVERY_RUN = re.compile(
+    f"[0-9]+|(?:(?![0-9])[{characters.DIGIT_CLASS}])+|[{characters.HANZI_CLASS}]+"
+).findall
 _GLUED = re.compile(
     f"[{characters.LETTER_CLASS}][{characters.DIGIT_CLASS}]"
     f"|[{characters.DIGIT_CLASS}][{characters.LETTER_CLASS}]"
@@ -430,11 +432,9 @@ class RuleSet:
                 return True
             if not has_digit and _ASCII_LETTER(lowered) is None:
                 return self.has_keyword(lowered)
-        if has_digit and not self._is_small_talk(text):
+        if self._ascii_word(lowered) is not None or self.has_keyword(lowered):
             return True
-        if self._ascii_word(lowered) is not None:
-            return True
-        return self.has_keyword(lowered)
+        return has_digit and not self._is_small_talk(text)
 
     @property
     def clues(self) -> frozenset[str]:
@@ -480,23 +480,29 @@ class RuleSet:
 
         What is no number here and cannot go on in the next message is nothing to anybody.
         """
-        digits = (_ASCII_DIGITS if text.isascii() else _EVERY_DIGIT)(text)
-        count = len(digits)
-        if count > _FEW or (self._reads_letters and _GLUED(text) is not None):
+        runs: list[str] = (_ASCII_RUNS if text.isascii() else _EVERY_RUN)(text)
+        if len(runs) > _FEW or (self._reads_letters and _GLUED(text) is not None):
             return False
         # Only so much behind the last digit is looked at as the start of a gap.
         tail = text[-gaps.MAX_LABEL - 1 :]
-        last = digits[-1]
+        last = runs[-1][-1]
         if last in tail:
             tail = tail[tail.rindex(last) + 1 :]
             if gaps.edge(tail) <= gaps.LABEL:
                 return False
-        value = "".join(digits).translate(characters.VALUE)
+        digits = "".join(runs)
+        if len(digits) > _MANY or ANY_X(text) is not None:
+            return False
+        # Any of the runs may be left out of a number, as an amount, a count or part of a word.
+        values = [""]
+        for run in runs:
+            value = run.translate(characters.VALUE)
+            values += [before + value for before in values]
         for track in self.tracks:
-            for low in range(count):
-                for high in range(low + 1, count + 1):
-                    if track.pattern.ask(value[low:high])[0]:
-                        return False
+            ask = track.pattern.ask
+            for value in values:
+                if value and ask(value)[0]:
+                    return False
         return True
 
 
