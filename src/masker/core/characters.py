@@ -60,8 +60,8 @@ def _letters() -> dict[int, str]:
 
 LETTERS: dict[int, str] = _letters()
 
-# The check character X of a resident ID, as people type it.
-X_FORMS = "".join(chr(code) for code, value in LETTERS.items() if value == "X") + "Хх×"
+# The check character X of a resident ID, as people type it; 叉 is what they say.
+X_FORMS = "".join(chr(code) for code, value in LETTERS.items() if value == "X") + "Хх×叉✕✖╳⨯❌"
 COMPACT: dict[int, str] = {**VALUE, **LETTERS, **{ord(c): "X" for c in X_FORMS}}
 
 # Typed between the digits of a number. A tab is not among them: it parts the cells of a table.

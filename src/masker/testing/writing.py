@@ -75,7 +75,7 @@ SCRIPTS: dict[str, str] = {
 KEYCAP = "\ufe0f\u20e3"
 SCRIPT_NAMES = (*SCRIPTS, "keycap")
 HANZI_SCRIPTS = frozenset(name for name in SCRIPTS if name.startswith("hanzi"))
-CROSSES = ("X", "x", "Ｘ", "ｘ")
+CROSSES = ("X", "x", "Ｘ", "ｘ", "叉")
 
 
 # Capital letters to their full-width forms.
