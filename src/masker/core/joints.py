@@ -50,7 +50,7 @@ def join(
     alive: list[Joint] = []
     found: list[Candidate] = []
     ended: list[Joint] = []
-    whole = _Whole(note.seq)
+    whole = _Whole(note.seq, before.candidates)
     for number, (track, pieces) in enumerate(zip(rules.tracks, tracks, strict=True)):
         open_joints = [joint for joint in before.joints if joint.last.track == number]
         if not pieces:
@@ -89,10 +89,11 @@ def join(
 class _Whole:
     """What the numbers that one message completes say of the joints beside them."""
 
-    __slots__ = ("explained", "given", "inside", "seq", "settled")
+    __slots__ = ("explained", "given", "inside", "known", "seq", "settled")
 
-    def __init__(self, seq: int) -> None:
+    def __init__(self, seq: int, known: tuple[Candidate, ...]) -> None:
         self.seq = seq
+        self.known = known
         self.settled: list[tuple[int, int]] = []
         self.inside: set[Piece] = set()
         self.explained: set[Piece] = set()
@@ -105,12 +106,22 @@ class _Whole:
             # Its end, over messages, may be the start of another that reads the same.
             ends = 0 if joint.first.note == self.seq else self.seq
             parts = {part for part, at in joint.parts if at and part.note != ends}
-            if evidence.is_certain(joint, candidate):
+            if evidence.is_certain(joint, candidate) and not self._ends_otherwise(candidate):
                 self.inside |= parts
             elif joint.first.named & candidate.rule.bit:
                 self.explained |= parts
         if _stands_alone(joint, candidate):
             self.settled.append((joint.first.start, _small_change(joint.last, pieces)))
+
+    def _ends_otherwise(self, candidate: Candidate) -> bool:
+        """Whether the same beginning is known to be a number with another end."""
+        return any(
+            known.score >= evidence.CHECKED
+            and known.rule is candidate.rule
+            and known.parts[0] == candidate.parts[0]
+            and not set(known.parts) <= set(candidate.parts)
+            for known in self.known
+        )
 
     def sift(self, joints: list[Joint]) -> list[Joint]:
         """The joints that may still become numbers of their own."""
