@@ -23,6 +23,7 @@ from archive_files import NOON, Said, jsonl, masked, said
 from masker import MaskedMessage, Masker, Message
 from masker.archive import ArchiveError, Options, Summary, extraction, partitions, report, scan
 from masker.archive.records import microseconds, stars
+from masker.archive.tally import Tally, tally
 from masker.stores import open_store
 from masker.vault.keyfile import make_key_file
 from strategies import conversations
@@ -278,7 +279,7 @@ def test_file_names_may_be_any_bytes(tmp_path: Path) -> None:
     for path in [tmp_path / f"r.{kind}" for kind in report.KINDS]:
 
         def write(summary: Summary, path: Path = path) -> None:
-            report.write(path, summary, report.tally(summary))
+            report.write(path, summary, tally(summary))
 
         options = Options(out=tmp_path / "out", jobs=1)
         summary = scan([str(tmp_path / "in")], options, Quiet(), report=write)
@@ -448,6 +449,14 @@ def test_in_place_leaves_mode_and_untouched_files_as_they_were(tmp_path: Path) -
     assert source.stat().st_mode & 0o777 == 0o640
     assert (quiet.stat().st_ino, quiet.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.jsonl", "b.jsonl"]
+
+
+def test_an_output_that_is_a_file_is_said_to_be_one(tmp_path: Path) -> None:
+    given = tmp_path / "in.jsonl"
+    given.write_text('{"text":"5105105105105100"}\n')
+    with pytest.raises(ArchiveError, match="go into a folder"):
+        scan([str(given)], Options(out=given), Quiet())
+    assert given.read_text() == '{"text":"5105105105105100"}\n'
 
 
 def test_an_output_folder_inside_the_input_is_no_input(tmp_path: Path) -> None:
@@ -654,12 +663,12 @@ def test_digests_depend_on_the_key_and_need_one(tmp_path: Path) -> None:
     put(tmp_path / "in.jsonl", said(f"card {CARD}"))
     seen = set()
     for key in (None, b"k" * 16, b"K" * 16):
-        kept: list[report.Tally] = []
+        kept: list[Tally] = []
         scan(
             [str(tmp_path / "in.jsonl")],
             Options(dry_run=True, digest_key=key),
             Quiet(),
-            report=lambda summary: kept.append(report.tally(summary)),  # noqa: B023 - called at once
+            report=lambda summary: kept.append(tally(summary)),  # noqa: B023 - called at once
         )
         seen.add(frozenset(kept[0].digests))
     assert len(seen) == 3

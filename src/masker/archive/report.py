@@ -1,17 +1,9 @@
-"""What a scan found, for an auditor: counts by rule, channel, file and month; never content.
-
-All numbers are added up from the findings on disk, one after the other. A digest (HMAC-SHA256
-under the key that was given, 128 bits of it) lets the same number be recognised in several files;
-without a key there is none, since digests of numbers without a key can be undone by trying all
-numbers.
-"""
+"""What a scan found, for an auditor, as a file: HTML, JSON, CSV or SARIF; never content."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,76 +12,13 @@ import msgspec
 
 from masker.archive.passes import findings_with_places
 from masker.archive.records import ArchiveError
+from masker.archive.report_page import page
 from masker.archive.scan import Summary
+from masker.archive.tally import DIMENSIONS, Tally
 from masker.archive.writing import written_atomically
 
 KINDS = ("html", "json", "csv", "sarif")
-# Beyond so many different numbers no more are listed one by one, and the report says so.
-MAX_NUMBERS = 100_000
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
-
-
-@dataclass
-class Tally:
-    """The findings of a scan, added up."""
-
-    numbers: int = 0
-    by: dict[str, Counter[str]] = field(default_factory=dict)
-    cells: Counter[tuple[str, str, str, str, str, str]] = field(default_factory=Counter)
-    digests: dict[str, tuple[str, Counter[str]]] = field(default_factory=dict)
-    unlisted: bool = False
-
-
-DIMENSIONS = ("rule", "channel", "file", "month", "cut", "sure")
-# The surest first.
-SURE = {
-    1.0: "check digit and words",
-    0.9: "check digit",
-    0.8: "text after a word",
-    0.75: "shape or words",
-    0.5: "begun, never finished",
-}
-CUTS = (
-    "whole", "over lines", *(f"over {count} messages" for count in range(2, 10)),
-    "over 10 messages or more",
-)  # fmt: skip
-
-
-def tally(summary: Summary) -> Tally:
-    """Add up what was found; call it while the scan's findings are there."""
-    result = Tally(by={name: Counter() for name in DIMENSIONS})
-    assert summary.findings is not None
-    names = {source.number: source.name for source in summary.sources}
-    for source, _, found in findings_with_places(summary.findings):
-        if not found.messages:
-            continue
-        values = (
-            found.rule,
-            found.channel or "(none)",
-            names[source],
-            found.month or "(no time)",
-            _cut(found.messages, lines=found.lines),
-            SURE.get(found.score, f"{found.score:g}"),
-        )
-        result.numbers += 1
-        result.cells[values] += 1
-        for name, value in zip(DIMENSIONS, values, strict=True):
-            result.by[name][value] += 1
-        if found.digest:
-            known = result.digests.get(found.digest)
-            if known is None and len(result.digests) >= MAX_NUMBERS:
-                result.unlisted = True
-                continue
-            if known is None:
-                known = result.digests[found.digest] = (found.rule, Counter())
-            known[1][names[source]] += 1
-    return result
-
-
-def _cut(messages: int, *, lines: bool) -> str:
-    if messages == 1:
-        return "over lines" if lines else "whole"
-    return f"over {messages} messages" if messages < 10 else "over 10 messages or more"
 
 
 def kind_of(path: Path) -> str:
@@ -106,8 +35,6 @@ def kind_of(path: Path) -> str:
 
 def write(path: Path, summary: Summary, counted: Tally) -> None:
     """Write one report, of the kind its name says."""
-    from masker.archive.report_page import page
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_atomically(path) as sink:
         out = io.TextIOWrapper(sink, encoding="utf-8", newline="")

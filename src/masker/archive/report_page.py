@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from html import escape
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from masker.archive.report import Tally
-    from masker.archive.scan import Summary
+from masker.archive.scan import Summary
+from masker.archive.tally import CUTS, SURE, Tally
 
 _SHOWN = 24
 _LISTED = 200
@@ -58,8 +56,6 @@ _NOTES = {
 
 def page(summary: Summary, counted: Tally) -> str:
     """The whole page."""
-    from masker.archive.report import CUTS, SURE
-
     found = "numbers found" if summary.dry_run else "numbers masked"
     changed = "files to be changed" if summary.dry_run else "files changed"
     facts = (

@@ -121,6 +121,8 @@ def _state_folder(paths: list[str], options: Options) -> tuple[Path, bool]:
     if options.dry_run:
         return Path(tempfile.mkdtemp(prefix="masker-scan-")), True
     if options.out is not None:
+        if options.out.exists() and not options.out.is_dir():
+            raise ArchiveError(f"{options.out}: a file, where masked files go into a folder")
         return options.out / STATE, False
     if not paths or paths == [STDIN]:
         raise ArchiveError("--in-place takes files and folders, not standard input")

@@ -27,6 +27,7 @@ from rich.table import Table
 from masker import MaskedMessage
 from masker.archive import ArchiveError, Options, Summary, report, scan
 from masker.archive.fields import parse
+from masker.archive.tally import tally
 from masker.cli.terminal import FAILED, STDIN, UNREADABLE, note, notes, standard_input
 
 _STDOUT = Path("-")
@@ -193,7 +194,7 @@ def run_scan(
 
     def write_reports(summary: Summary) -> None:
         if reports:
-            counted = report.tally(summary)
+            counted = tally(summary)
             for path in reports:
                 report.write(path, summary, counted)
 
