@@ -131,7 +131,7 @@ class Redactor:
             lane is None
             and seen is None
             and not self._needs_look(text)
-            and not (message.conversation_id in self._asked and self._rules.holds_number(text))
+            and not (self._asked and self._may_answer(message))
         ):
             # Most messages: no digit, no word of a rule, nothing waiting for more.
             out = [
@@ -289,6 +289,15 @@ class Redactor:
             self._asked[message.conversation_id] = Asked(
                 message.sender, rules, refused, ANSWERS, time
             )
+
+    def _may_answer(self, message: Message) -> bool:
+        """Whether a message that says nothing by itself may answer the other party's question."""
+        asked = self._asked.get(message.conversation_id)
+        return (
+            asked is not None
+            and asked.sender != message.sender
+            and self._rules.holds_number(message.text)
+        )
 
     def _asked_of(self, message: Message) -> tuple[int, int]:
         """The rules that the other party asked for, and those it asked for something else than."""
