@@ -197,9 +197,13 @@ def _named_later(joint: Joint) -> int:
 
 
 def is_certain(joint: Joint, candidate: Candidate) -> bool:
-    """Whether region and birth date hold as well as a check digit: that is never chance."""
+    """Whether region and birth date hold as well as a check digit: that is never chance.
+
+    But where parts are taken for sent twice there are many readings, and one of eleven holds.
+    """
     return (
-        candidate.kind is Kind.PROVEN
+        len({at for _, at in joint.parts}) == len(joint.parts)
+        and candidate.kind is Kind.PROVEN
         and candidate.score >= CHECKED
         and _has_region_and_date(candidate.rule, joint.value)
     )
