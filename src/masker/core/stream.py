@@ -22,6 +22,7 @@ from masker.core.joints import Before, join
 from masker.core.messages import Message
 from masker.core.render import Note, run_id
 from masker.core.ruleset import PATTERN_TIMEOUT, RuleSet, Track, lower
+from masker.core.runs import may_be_group, open_group, open_identifier
 from masker.core.texts import NARROW
 from masker.errors import ClosedError
 
@@ -136,7 +137,7 @@ def _of_joints(track: Track, joints: list[Joint], pieces: tuple[Piece, ...], tex
             if joint.last.place != last.place:
                 continue
             joins = gaps.may_still_join(gap, called=bool(joint.called & track.loose))
-            is_group = track.letters and compact.may_be_group(gap)
+            is_group = track.letters and may_be_group(gap)
             if joins or is_group:
                 over_words = joins and gaps.ONLY_SEPARATORS.fullmatch(gap) is None
                 runs = [piece for piece, _ in joint.parts]
@@ -239,7 +240,7 @@ def _certain(
 ) -> set[int]:
     """The characters that are masked whatever follows; adds what may yet be let go to `places`."""
     certain: set[int] = set()
-    identifier = compact.open_identifier(text)
+    identifier = open_identifier(text)
     for candidate in candidates:
         runs = [piece for piece, _ in candidate.parts]
         last = runs[-1]
@@ -286,7 +287,7 @@ def _of_word_end(rules: RuleSet, text: str) -> set[int]:
         places.add(bare - 1)
     for track in rules.tracks:
         if track.letters:
-            start = compact.open_group(text)
+            start = open_group(text)
             value = text[start:].translate(characters.COMPACT)
             letters = "".join(char for char in value if char.isalpha())
             if letters and track.can_grow(letters, ~0):

@@ -23,8 +23,8 @@ from typing import Any
 
 from masker import Masker, Message
 from masker.buffers import MemoryBuffers
-from masker.core import compact
 from masker.core.masking import blank, replace
+from masker.core.runs import digit_runs, word_runs
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -154,5 +154,5 @@ class RecordMasker:
 
 def _without_runs(line: str) -> str:
     """The line with every run masked that a number could have as a part."""
-    runs = compact.digit_runs(line) + compact.word_runs(line)
+    runs = digit_runs(line) + word_runs(line)
     return replace(line, {place for start, end in runs for place in range(start, end)})
