@@ -222,3 +222,11 @@ def test_what_goes_on_is_not_shown_before(rule: str, text: str) -> None:
     stream = masker.stream()
     pieces = [stream.feed(character) for character in text]
     assert "".join([*pieces, stream.close()]) == masker.mask(text).text
+
+
+@pytest.mark.parametrize("between", ["", "-", "/", "\u200b", "\ufe0f\u20e3"])
+def test_a_number_digit_by_digit_behind_a_whole_one_is_held(between: str) -> None:
+    text = "5105105105105100\n" + "".join(digit + between for digit in "6222021234567890128")
+    whole = MASKER.mask(text).text
+    assert sum(char.isdigit() for char in whole) == 2 * 4
+    assert whole.startswith(fed(MASKER, text))

@@ -516,3 +516,8 @@ def test_an_answer_that_comes_too_late_is_no_answer(advanced: bool) -> None:
     redactor.receive(Message("c", "m", "user", "5105105105105101", late))
     (out,) = redactor.close()
     assert (out.text, out.findings) == ("5105105105105101", ())
+
+
+def test_the_first_digit_of_a_number_may_stand_behind_another() -> None:
+    said: list[str | tuple[str, str]] = ["5105105105105100 4", "111111111111111"]
+    assert final_texts(said, "revise") == ["************5100 *", "***********1111"]

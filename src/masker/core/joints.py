@@ -18,7 +18,7 @@ from masker.core.ruleset import MAX_VALUE, RuleSet, Track
 
 # More joints than this at once are no dictation; the oldest are then masked for good.
 MAX_JOINTS = 128
-# A month, a year, a security code: groups behind a number that begin no other.
+# Longer numbers in talk between two parts may be a part themselves.
 SMALL_CHANGE = 3
 # So many small numbers may stand in talk between two parts.
 PASSING_RUNS = 4
@@ -69,7 +69,7 @@ def join(
                     joint, candidate, pieces, note.message.text
                 ) and not _swallows(joint, candidate, before.candidates):
                     found.append(candidate)
-                    whole.add(joint, candidate, pieces)
+                    whole.add(joint, candidate)
         if resent:
             merged: dict[tuple[str, int, int], Joint] = {}
             for joint in open_joints + resent:
@@ -99,7 +99,7 @@ class _Whole:
         self.explained: set[Piece] = set()
         self.given: set[tuple[int, int]] = set()
 
-    def add(self, joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...]) -> None:
+    def add(self, joint: Joint, candidate: Candidate) -> None:
         """A number that was found."""
         if candidate.score >= evidence.CHECKED:
             self.given.update((piece.note, piece.start) for piece, _ in joint.parts)
@@ -111,7 +111,7 @@ class _Whole:
             elif joint.first.named & candidate.rule.bit:
                 self.explained |= parts
         if _stands_alone(joint, candidate):
-            self.settled.append((joint.first.start, _small_change(joint.last, pieces)))
+            self.settled.append((joint.first.start, joint.last.end))
 
     def _ends_otherwise(self, candidate: Candidate) -> bool:
         """Whether the same beginning is known to be a number with another end."""
@@ -126,7 +126,7 @@ class _Whole:
     def sift(self, joints: list[Joint]) -> list[Joint]:
         """The joints that may still become numbers of their own."""
         if self.settled:
-            # Inside a whole number no other one begins, nor in the expiry date behind it.
+            # Inside a whole number no other one begins.
             joints = [
                 joint
                 for joint in joints
@@ -404,17 +404,6 @@ def _stands_alone(joint: Joint, candidate: Candidate) -> bool:
         and first.note == joint.last.note
         and (first.place == 0 or first.lead > gaps.JOINED)
     )
-
-
-def _small_change(last: Piece, pieces: tuple[Piece, ...]) -> int:
-    """Where the small groups end that stand right behind a number: 12/27 123."""
-    end = last.end
-    for place in range(last.place + 1, len(pieces)):
-        piece = pieces[place]
-        if piece.lead > gaps.LINE or len(piece.value) > SMALL_CHANGE:
-            break
-        end = piece.end
-    return end
 
 
 def _masked_for_good(rules: RuleSet, joints: list[Joint]) -> list[Candidate]:
