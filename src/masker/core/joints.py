@@ -103,9 +103,12 @@ class _Whole:
         """A number that was found."""
         if candidate.score >= evidence.CHECKED:
             self.given.update((piece.note, piece.start) for piece, _ in joint.parts)
-            # Its end, over messages, may be the start of another that reads the same.
-            ends = 0 if joint.first.note == self.seq else self.seq
-            parts = {part for part, at in joint.parts if at and part.note != ends}
+            parts = {part for part, at in joint.parts if at}
+            if joint.first.note != self.seq:
+                # Its end, over messages, may be the start of another that reads the same.
+                hidden = candidate.length - candidate.keep_last
+                parts = {part for part, at in joint.parts if 0 < at < hidden}
+                parts = {part for part in parts if part.note != self.seq}
             if evidence.is_certain(joint, candidate) and not self._ends_otherwise(candidate):
                 self.inside |= parts
             elif joint.first.named & candidate.rule.bit:
