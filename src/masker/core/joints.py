@@ -330,13 +330,17 @@ def _passing(pieces: tuple[Piece, ...], loose: int) -> int:
 def _is_in_list(piece: Piece, pieces: tuple[Piece, ...]) -> bool:
     """Whether it stands in the middle of a long list of small numbers: no number begins there."""
     index = piece.place
-    return (
+    if not (
         index > 0
         and index + evidence.MAX_DIGITS < len(pieces)
         and piece.lead == gaps.JOINED
         and len(piece.value) < evidence.LEAST_GROUP
-        and pieces[index + 1].gap == piece.gap
         and not piece.weak
+    ):
+        return False
+    return all(
+        other.gap == piece.gap and len(other.value) < evidence.LEAST_GROUP
+        for other in pieces[index + 1 : index + 1 + evidence.MAX_DIGITS]
     )
 
 
