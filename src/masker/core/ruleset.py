@@ -499,9 +499,9 @@ class RuleSet:
             value = run.translate(characters.VALUE)
             values += [before + value for before in values]
         for track in self.tracks:
-            ask = track.pattern.ask
+            is_full = track.pattern.is_full
             for value in values:
-                if value and ask(value)[0]:
+                if value and is_full(value):
                     return False
         return True
 
