@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
+import regex
 
 import strategies as my
 from masker import Masker
+from masker.core import gaps
 from masker.testing.scenes import Scene
 
 MASKER = Masker(rules=["payment-card", "cn-resident-id"])
@@ -135,6 +137,14 @@ def test_other_digits_between_bare_parts_do_not_end_them(cuts: tuple[int, ...], 
     first, *others = parts(CARD, cuts, ("%s", "%s", "%s"))
     said = [first] + [one for part in others for one in (my.plain(stray), part)]
     assert hidden(said, CARD) >= set(range(12))
+
+
+@pytest.mark.parametrize("aside", ["[a]", "[ok]", " @b", "[OK] "])
+def test_a_label_is_read_in_one_way(aside: str) -> None:
+    # Read in two ways each, so many would never come to an end.
+    assert not gaps.is_label(aside * 500 + " Q")
+    assert gaps.is_label(aside * 500 + " then")
+    assert regex.fullmatch(gaps.LABEL_SOURCE, aside * 500 + " Q", partial=True) is None
 
 
 def test_a_digit_that_may_count_may_be_of_the_number() -> None:

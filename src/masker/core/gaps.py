@@ -38,7 +38,7 @@ LABEL_HANZI = (
     "次件条條拆长長遍重复複新慢完齐齊逗点點句横橫杠空格斜"
 )
 # Right behind digits these say what was counted (4.5分, 16号), and announce nothing.
-UNITS = frozenset("分个個位号號组組段")
+UNITS = frozenset("分个個位号號组組段点點次件条條遍")
 _LABEL_WORDS = frozenset(
     [
         "a",
@@ -307,8 +307,13 @@ _LABEL_WORDS = frozenset(
 )
 _WORD = "|".join(sorted(map(re.escape, _LABEL_WORDS), key=lambda w: (-len(w), w)))
 # An emoji as chats write it, [微笑] or [OK], and whom a message is for, are as good as nothing.
-_ASIDE = r"\[[^\W\d_]{1,10}\]|(?<!\w)@[^\W\d]{1,20}(?!\w)"
-LABEL_SOURCE = rf"(?:{_ASIDE}|[\W_0-9]|[{LABEL_HANZI}]|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*"
+_ASIDE = r"\[[^\W\d_]{1,10}\]|(?<!\w)@[^\W\d]{1,20}(?![\w'])"
+# Possessive: an aside could be read as a bracket and a word as well, twice as often for each. So
+# what begins like something shorter comes first.
+LABEL_SOURCE = (
+    rf"(?:{_ASIDE}|(?<![A-Za-z])(?:1st|2nd|3rd|4th)(?![A-Za-z'])|[\W_0-9]|[{LABEL_HANZI}]"
+    rf"|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*+"
+)
 ONLY_LABEL = re.compile(LABEL_SOURCE, re.IGNORECASE)
 # Most talk is no label by its first word, and says so at a fraction of the cost.
 _NO_LABEL = re.compile(rf"[^\W_0-9A-Za-z{LABEL_HANZI}]").search
