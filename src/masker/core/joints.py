@@ -107,8 +107,7 @@ class _Whole:
             if joint.first.note != self.seq:
                 # Its end, over messages, may be the start of another that reads the same.
                 hidden = candidate.length - candidate.keep_last
-                parts = {part for part, at in joint.parts if 0 < at < hidden}
-                parts = {part for part in parts if part.note != self.seq}
+                parts &= {p for p, at in joint.parts if at < hidden and p.note != self.seq}
             if evidence.is_certain(joint, candidate) and not self._ends_otherwise(candidate):
                 self.inside |= parts
             elif joint.first.named & candidate.rule.bit:
@@ -192,6 +191,10 @@ class _Step:
 
     def keep(self, joint: Joint) -> None:
         merge(self.after, joint)
+
+    def set_aside(self, joint: Joint) -> None:
+        """Keep a joint that other digits stand behind; it may go on behind them."""
+        self.keep(joint if joint.skipped else joint._replace(skipped=True))
 
     def start(self, piece: Piece) -> None:
         """A joint of one run, where there can be one."""
@@ -292,7 +295,7 @@ def _extend(step: _Step, joint: Joint, piece: Piece) -> None:
         step.keep(joint)
     elif is_called and step.is_talk:
         # Where words call for a number, other digits in the talk between its parts do not end it.
-        step.keep(joint if joint.skipped else joint._replace(skipped=True))
+        step.set_aside(joint)
     elif (
         _is_bare(joint)
         and (not went_on or _is_in_groups(joint))
@@ -300,7 +303,7 @@ def _extend(step: _Step, joint: Joint, piece: Piece) -> None:
         and (joint.first.note, joint.first.start) not in step.given
     ):
         # Nothing but groups of digits so far: what stands between them may be something else.
-        step.keep(joint if joint.skipped else joint._replace(skipped=True))
+        step.set_aside(joint)
     elif not went_on:
         step.ended.append(joint)
 

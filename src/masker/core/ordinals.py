@@ -15,8 +15,7 @@ _ORDINAL_DIGITS = 2
 _OF = re.compile(r"\s?(?:[/／]|of|之)\s?").fullmatch
 _TO = re.compile(r"\s?(?:[~～–-]|to|至|到)\s?").fullmatch
 _OPENS_ORDINAL = re.compile(r"[(（\[【<#＃]\s?\Z").search
-_CLOSES_ORDINAL = re.compile(r"\s?(?:(?:st|nd|rd|th)(?![a-z]))?[)）\]】>.．。、:：,，=#]*\s*")
-_MARKS_ORDINAL = re.compile(r"[^\s]").search
+_CLOSES_ORDINAL = re.compile(r"\A\s?(?:(?:st|nd|rd|th)(?![a-z]))?[)）\]】>.．。、:：,，=#]*\s*")
 
 
 def ordinals(text: str, runs: list[tuple[int, int]]) -> tuple[int, int]:
@@ -34,9 +33,10 @@ def _ordinals_before(text: str, runs: list[tuple[int, int]]) -> int:
     if not (more and is_small(runs[0])):
         return 0
     before = text[:start]
-    if gaps.edge(before) > gaps.LABEL:
+    edge = gaps.edge(before)
+    if edge > gaps.LABEL:
         return 0
-    is_labelled = gaps.edge(before) == gaps.LABEL
+    is_labelled = edge == gaps.LABEL
     is_open = _OPENS_ORDINAL(before) is not None
     count = 1
     if len(runs) > 2 and is_small(more[0]):
@@ -45,8 +45,7 @@ def _ordinals_before(text: str, runs: list[tuple[int, int]]) -> int:
             end, count = more[0][1], 2
     following = runs[count]
     gap = text[end : following[0]].lower()
-    closed = _CLOSES_ORDINAL.match(gap)
-    if gaps.edge(gap[closed.end() :] if closed is not None else gap) > gaps.LABEL:
+    if gaps.edge(_CLOSES_ORDINAL.sub("", gap)) > gaps.LABEL:
         return 0
     if count > 1 or is_open or text[end - 1].isascii() != text[following[0]].isascii():
         return count
@@ -54,7 +53,7 @@ def _ordinals_before(text: str, runs: list[tuple[int, int]]) -> int:
         return 0
     # A mark that stands between other digits as well is how they are written.
     written = {text[one[1] : other[0]] for one, other in pairwise(runs[count:])}
-    is_marked = _MARKS_ORDINAL(gap) is not None and text[end : following[0]] not in written
+    is_marked = gap.strip() != "" and text[end : following[0]] not in written
     return count if is_labelled or is_marked else 0
 
 

@@ -200,7 +200,7 @@ def _outermost(candidates: list[Candidate]) -> list[Candidate]:
 
 def _stands_by_itself(candidate: Candidate) -> bool:
     """Whether it is a number of one message, proven, in groups that people write."""
-    return candidate.score >= CHECKED and is_natural_for(candidate) and candidate.is_in_one_message
+    return candidate.score >= CHECKED and candidate.is_in_one_message and is_natural_for(candidate)
 
 
 def _same(one: _Span, other: _Span) -> bool:
