@@ -43,6 +43,8 @@ LABELS = [
     ("%s to be continued", "%s cont", "%s end"),
     ("the first digits are %s", "the middle ones are %s", "the last ones are %s"),
     ("首先是%s", "其次是%s", "最后是%s"),
+    ("%s", "之后是%s", "再往后%s"),
+    ("%s", "紧跟着%s", "此后是%s"),
     ("%s先发这个", "%s继续", "%s完了"),
     ("%s逗号", "%s", "%s"),
     ("%s，", "%s，", "%s。"),

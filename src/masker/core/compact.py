@@ -38,7 +38,14 @@ _ASKS_BY_WORD = re.compile(
     r"[^\w](?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share"
     r"|verify|supply|state|read)\b"
 ).search
-_NAMES_A_NUMBER = re.compile(r"号|號|码|碼|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
+_ASKS_FOR_IT = re.compile(
+    r"发我|发来|发过来|發我|發來|發過來|给我|給我|报给|報給|报下|報下|发下|發下|给下|念|说一下|說一下|来一个|要"
+    r"|\b(?:go ahead|ready|let me have|let me get|i'd like|i'll take)\b"
+)
+# Who speaks of a number as theirs gives it.
+_OWN = re.compile(r"我的|我卡|我身份|\b(?:my|mine)\b")
+_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}]")
+_NAMES_A_NUMBER = re.compile(r"号|號|码|碼|#|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
 _NUMBER_FOLLOWS = re.compile(r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
 # A phone number in its groups, with what stands between them, is no longer than this.
@@ -202,6 +209,32 @@ def other_number_asked(words: Sequence[tuple[int, int, int, int]], lowered: str)
         if _NAMES_A_NUMBER.search(lowered[start:end]) or _NUMBER_FOLLOWS.match(lowered, end):
             refused |= no
     return refused & ~speaks_for
+
+
+def prompted(talk: Talk) -> tuple[int, int, int]:
+    """What words that are no question ask for: rules, those they refuse, and those they mention.
+
+    Nothing but a number's name (卡号; "and your card number:") asks for it when another says it.
+    """
+    words, lowered = talk.words, talk.lowered
+    if _NAMES_A_NUMBER.search(lowered) is None or _OWN.search(lowered) or _DIGIT.search(lowered):
+        return 0, 0, 0
+    if _ASKS_FOR_IT.search(lowered) or gaps.edge(_without(lowered, words)) <= gaps.LABEL:
+        return talk.speaks_for, other_number_asked(words, lowered), 0
+    mentioned = 0
+    for start, end, yes, no in words:
+        if _NAMES_A_NUMBER.search(lowered[start:end]) or _NUMBER_FOLLOWS.match(lowered, end):
+            mentioned |= yes & ~no
+    return 0, 0, mentioned & talk.speaks_for
+
+
+def _without(lowered: str, words: Sequence[tuple[int, int, int, int]]) -> str:
+    """What is said besides the words of rules."""
+    rest, last = [], 0
+    for start, end, _, _ in words:
+        rest.append(lowered[last:start])
+        last = max(last, end)
+    return " ".join([*rest, lowered[last:]])
 
 
 def _announced(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:

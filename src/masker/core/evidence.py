@@ -120,6 +120,8 @@ _ZIP_AND_DIALLED = (5, 3, 3, 4)
 TABLE_BEFORE = 200
 _WIDE = re.compile(r"\S {2,}(?=\S)")
 _COMMA = re.compile(r",")
+# Nobody pays, in any currency, what has more digits than this before the decimal point.
+_AMOUNT = 14
 # What a whole message or group of a phone number looks like: North American, Chinese, or just ten.
 _PHONE = re.compile(r"1?[2-9][0-9]{2}[2-9][0-9]{6}|[0-9]{10}|1[3-9][0-9]{9}|0[0-9]{9,11}")
 # A ZIP code and a North American number; a Chinese or Indian postcode and a mobile number.
@@ -162,7 +164,7 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
                 loosest = gaps.TEXT if is_called or len(value) >= STRONG_CHECK else gaps.LABEL
                 score = 1.0 if is_called else CHECKED
             else:
-                loosest = gaps.LINE
+                loosest = gaps.LABEL if is_called and joint.near & bit else gaps.LINE
                 score = 0.8 if is_called else 0.75
             if joint.skipped and not is_called:
                 # Other digits stood between its parts: they must be bare, and a check digit hold.
@@ -338,7 +340,8 @@ def is_plausible(joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...], 
     if reads_letters(compiled.rule.pattern) and joint.value.isdigit():
         # A card in its groups has the shape of many a code of letters and digits.
         return is_called
-    if _is_amount(text, parts) or _is_network_addresses(text, first, last):
+    is_amount = _is_amount(text, parts) and not (is_called and len(joint.value) > _AMOUNT)
+    if is_amount or _is_network_addresses(text, first, last):
         return False
     natural = _is_natural(sizes)
     if not has_check:

@@ -19,6 +19,7 @@ can be tried (the tests do).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from masker.core import compact, evidence
@@ -86,15 +87,17 @@ def receive(
     *,
     talk: Talk | None = None,
     asked: int = 0,
+    mentioned: int = 0,
     refused: int = 0,
     revision: int = 0,
 ) -> tuple[Lane, list[MaskedMessage]]:
     """One message of this lane: the lane after it, and every message that has something to say.
 
     `talk` is what `compact.listen` heard in its text, where that is known. `asked` holds the
-    rules that the other party asked for, `refused` those it asked for something else than (an
-    order number is no card, though it may look like one); `revision` is what this message
-    comes out as, where its id was used before.
+    rules that the other party asked for, `mentioned` those that it named in passing or has been
+    given a number of, `refused` those it asked for something else than (an order number is no card,
+    though it may look like one); `revision` is what this message comes out as, where its id
+    was used before.
     """
     text = message.text
     if talk is None:
@@ -119,7 +122,8 @@ def receive(
     elif said and seq - said_at >= HEARD:
         said = 0
     fixed = text_spans(rules, text, talk.lowered)
-    is_fresh = not (joints or candidates or lane.notes or lane.said or asked)
+    heard = lane.said | mentioned
+    is_fresh = not (joints or candidates or lane.notes or heard or asked)
     runs: tuple[list[tuple[int, int]], ...] = ()
     if rules.holds_number(text) if is_fresh else rules.may_hold_digits(text):
         runs = compact.runs(rules, text, talk)
@@ -140,7 +144,6 @@ def receive(
     if has_runs:
         if announced and seq - announced_at <= ANNOUNCED:
             asked |= announced
-        heard = lane.said
         if not is_fresh or asked or talk.mentions or not compact.say_nothing(rules, text, runs):
             tracks = compact.read(
                 rules, text, talk, runs, note=seq, asked=asked, heard=heard, refused=refused
@@ -162,11 +165,8 @@ def receive(
             waiting = {seq, *[one.seq for one in lane.notes]}
             candidates = together(candidates, found, waiting)
         candidates = without_repeats(candidates, _begun(rules, ended))
-        answered = 0
-        for one in found:
-            if one.kind is Kind.PROVEN and one.score > evidence.CHECKED:
-                answered |= one.rule.bit
         # The number that was spoken of, or asked for, has been given.
+        answered = _given(found)
         said, announced = said & ~answered, announced & ~answered
     if joints and 0 < oldest <= seq - window.messages:
         late = [joint for joint in joints if joint.last.note <= seq - window.messages]
@@ -213,6 +213,19 @@ def close(rules: RuleSet, lane: Lane, window: Window) -> list[MaskedMessage]:
     """The lane ends: everything pending is decided."""
     candidates = lane.candidates + _begun(rules, lane.joints)
     return _settle(lane._replace(joints=(), candidates=candidates), window)[1]
+
+
+def given(lane: Lane) -> int:
+    """The rules of which the newest message gave, or finished, a number that they called for."""
+    return _given([one for one in lane.candidates if one.last_note == lane.seq])
+
+
+def _given(found: Iterable[Candidate]) -> int:
+    rules = 0
+    for one in found:
+        if one.kind is Kind.PROVEN and one.score > evidence.CHECKED:
+            rules |= one.rule.bit
+    return rules
 
 
 def seal(lane: Lane, seqs: frozenset[int]) -> tuple[Lane, list[MaskedMessage]]:

@@ -39,6 +39,8 @@ class Asked(NamedTuple):
 
     sender: str
     rules: int
+    mentioned: int
+    """Rules that were named in passing, or whose number has been given: there may be another."""
     refused: int
     """Rules that the very next answer is none of: it was an order number that was asked for."""
     answers: int
@@ -253,16 +255,18 @@ class Redactor:
                 self._forget(key)
                 lane = self._lanes.get(lane_key)
             before = lane
-            asked, refused = self._asked_of(message) if self._asked else (0, 0)
+            asked, mentioned, refused = self._asked_of(message) if self._asked else (0, 0, 0)
             talk = compact.listen(self._rules, message.text)
             lane, out = lanes.receive(
                 self._rules, lane or EMPTY, message, self._window,
-                talk=talk, asked=asked, refused=refused, revision=revision,
+                talk=talk, asked=asked, mentioned=mentioned, refused=refused, revision=revision,
             )  # fmt: skip
+            if asked:
+                self._note_answer(message.conversation_id, lanes.given(lane))
             if len(out) > 1:
                 # The message itself comes first, then those that it decided.
                 out.sort(key=lambda said: (said.conversation_id, said.message_id) != key)
-            if talk.asks:
+            if talk.words:
                 self._note_question(message, talk, lane.time)
             if lane.notes and lane.held > MAX_HELD_CHARACTERS:
                 lane, out = _relieved(lane, out, lane.held - MAX_HELD_CHARACTERS)
@@ -284,10 +288,26 @@ class Redactor:
         return out
 
     def _note_question(self, message: Message, talk: Talk, time: float | None) -> None:
-        rules, refused = talk.speaks_for, compact.other_number_asked(talk.words, talk.lowered)
-        if rules or refused:
-            self._asked[message.conversation_id] = Asked(
-                message.sender, rules, refused, ANSWERS, time
+        conversation_id, sender = message.conversation_id, message.sender
+        if talk.asks:
+            mentioned = 0
+            rules, refused = talk.speaks_for, compact.other_number_asked(talk.words, talk.lowered)
+        else:
+            rules, refused, mentioned = compact.prompted(talk)
+        if mentioned:
+            before = self._asked.get(conversation_id)
+            if before is not None and before.sender == sender:
+                # What is said of a number takes back no question.
+                rules, refused = before.rules, before.refused
+                mentioned = (mentioned | before.mentioned) & ~(rules | refused)
+        if rules or mentioned or refused:
+            self._asked[conversation_id] = Asked(sender, rules, mentioned, refused, ANSWERS, time)
+
+    def _note_answer(self, conversation_id: str, given: int) -> None:
+        asked = self._asked.get(conversation_id)
+        if asked is not None and given & asked.rules:
+            self._asked[conversation_id] = asked._replace(
+                rules=asked.rules & ~given, mentioned=asked.mentioned | (asked.rules & given)
             )
 
     def _may_answer(self, message: Message) -> bool:
@@ -299,11 +319,11 @@ class Redactor:
             and self._rules.holds_number(message.text)
         )
 
-    def _asked_of(self, message: Message) -> tuple[int, int]:
-        """The rules that the other party asked for, and those it asked for something else than."""
+    def _asked_of(self, message: Message) -> tuple[int, int, int]:
+        """The rules that the other party asked for, mentioned, and asked for others than."""
         asked = self._asked.get(message.conversation_id)
         if asked is None or asked.sender == message.sender:
-            return 0, 0
+            return 0, 0, 0
         if (
             asked.time is not None
             and message.timestamp is not None
@@ -311,14 +331,14 @@ class Redactor:
         ):
             # Too late for an answer, whether anybody said that time passes or not.
             del self._asked[message.conversation_id]
-            return 0, 0
+            return 0, 0, 0
         if asked.answers <= 1:
             del self._asked[message.conversation_id]
         else:
             self._asked[message.conversation_id] = asked._replace(
                 answers=asked.answers - 1, refused=0
             )
-        return asked.rules, asked.refused
+        return asked.rules, asked.mentioned, asked.refused
 
     def _keep(
         self,
