@@ -85,3 +85,19 @@ def test_the_same_where_it_is_awaited(server: RedisServer) -> None:
     assert len(store.messages) == 8
     time.sleep(0.01)
     assert redactor(server).advance(NOON) == []
+
+
+@pytest.mark.parametrize("policy", ["masked", "original"])
+def test_a_message_delivered_again_to_another_worker_is_shown_there(
+    server: RedisServer, policy: Any
+) -> None:
+    """The first may have died between storing it and passing it on."""
+    store = Kept()
+    text = "order 66, card 5105105105105100"
+    first, second = (
+        Pipeline(MASKER, store=store, redactor=redactor(server), policy=policy) for _ in range(2)
+    )
+    first.receive(said(1, text))
+    shown = second.receive(said(1, text)).text
+    assert shown == (text if policy == "original" else "order **, card ****************")
+    assert len(store.messages) == 1

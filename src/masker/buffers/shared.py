@@ -97,6 +97,11 @@ class SharedRedactor:
         return len(self._ledger.pending) if pending is None else pending
 
     @property
+    def at_once(self) -> bool:
+        """Whether a message comes out as soon as it comes in: one that does not came before."""
+        return self._delivery == "revise" and self._turns.order == "arrival"
+
+    @property
     def counts(self) -> dict[str, int]:
         """What happened between workers and their buffers, so far."""
         return {"contention": self.contention, **self._buffers.counts}

@@ -97,6 +97,11 @@ class Redactor:
         """Messages that are not final yet."""
         return len(self._pending)
 
+    @property
+    def at_once(self) -> bool:
+        """Whether a message comes out as soon as it comes in: one that does not came before."""
+        return self._order is None
+
     def receive(self, message: Message) -> list[MaskedMessage]:
         """Take one message in; give out what may be stored now.
 

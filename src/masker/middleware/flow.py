@@ -13,12 +13,14 @@ the redactor breaks, the message comes out wholly masked, under either policy.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
+from masker.buffers.veil import veil
 from masker.core import masking
 from masker.core.lanes import Lane
 from masker.core.messages import MaskedMessage, Message
@@ -26,13 +28,14 @@ from masker.errors import MessageError, StageError
 from masker.masker import Masker
 from masker.middleware.history import Unfinished, alone, scan
 from masker.middleware.purging import Ask, Confirm, Conversations, PurgeWords, recognize
-from masker.middleware.recent import Recent
+from masker.middleware.recent import Key, Recent
 from masker.middleware.replies import ReplyText, expand
 from masker.middleware.tokens import Place, TokenMaps, fill, insert
 
 Policy = Literal["masked", "original"]
 
-# Revisions that a broken store could not take wait for it; more than this many are too many.
+# Revisions that a broken store could not take wait for it. Where there are so many, no further
+# message is taken before it has them: whoever sent it sends it again.
 MAX_UNSAVED = 10_000
 # Messages whose text as shown is remembered, to answer one that is sent again.
 MAX_SHOWN = 4_096
@@ -80,8 +83,8 @@ class Turn:
 
     `text` is for the next stage, and `None` where there is nothing for it to see: the message
     was an order to the chat itself, and `answer` is what to say. `masked` is the message as it
-    was stored, `revisions` everything that came out with it. `receipt` is what the store gave
-    for a purge that was done.
+    was stored, `revisions` everything that came out with it, and before that what the store had
+    not taken until then. `receipt` is what the store gave for a purge that was done.
     """
 
     text: str | None
@@ -111,6 +114,7 @@ class Flow:
         purge: PurgeWords | None = None,
         join_replies: bool = False,
         unfinished: Unfinished = "masked",
+        at_once: bool = False,
     ) -> None:
         if policy not in ("masked", "original"):
             raise MessageError("policy is neither 'masked' nor 'original'")
@@ -128,11 +132,15 @@ class Flow:
         self._purge = purge
         self._join_replies = join_replies
         self._unfinished = unfinished
+        self._at_once = at_once
         self._conversations = Conversations()
         self._shown = Recent(MAX_SHOWN)
+        self._replied = Recent(MAX_SHOWN)
         self._unsaved: list[MaskedMessage] = []
+        self._late: deque[MaskedMessage] = deque()
+        self._refused: dict[Key, MaskedMessage] = {}
         # Messages that are not final and have tokens in them: the masks of what these stand for.
-        self._given: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._given: dict[Key, tuple[str, ...]] = {}
 
     # -- messages in ---------------------------------------------------------------------------
 
@@ -141,26 +149,36 @@ class Flow:
         key = (message.conversation_id, message.message_id)
         known = self._shown.of(key, message.text)
         if known is not None:
-            return Turn(known)
+            saved = yield from self._saved(self._mended(message, key))
+            return Turn(known, _newest(saved, key), tuple(saved))
+        yield from self._with_room()
         order = None
         if self._purge is not None:
             order = recognize(self._purge, self._conversations, message)
+        try:
+            return (yield from self._received(message, key, order))
+        except BaseException:
+            # Sent again it is what it was: a question that was not asked, a "yes" not yet done.
+            if isinstance(order, Ask):
+                self._conversations.answered(message)
+            elif order is not None:
+                self._conversations.ask(message)
+            raise
+
+    def _received(self, message: Message, key: Key, order: Ask | Confirm | None) -> Step:
         said, lifted = self._lifted(message)
         out, sound = yield from self._redacted(said)
-        mine = next((each for each in out if (each.conversation_id, each.message_id) == key), None)
-        text = self._next_text(message, said, mine, lifted, sound=sound)
-        out = [self._expanded(each) for each in out]
-        yield from self._saved(out)
-        stored = next(
-            (each for each in out if (each.conversation_id, each.message_id) == key), None
-        )
+        text = self._next_text(message, said, _newest(out, key), lifted, sound=sound)
+        if text is not None and order is None:
+            # Before it is stored: what the store does not take is sent again, and shown then.
+            self._shown.keep(key, message.text, text)
+        saved = yield from self._saved([self._expanded(each) for each in out])
+        stored = _newest(saved, key)
         if isinstance(order, Ask):
-            return Turn(None, stored, tuple(out), answer=order.question)
+            return Turn(None, stored, tuple(saved), answer=order.question)
         if order is not None:
             return (yield from self._purged(order))
-        if text is not None:
-            self._shown.keep(key, message.text, text)
-        return Turn(text, stored, tuple(out))
+        return Turn(text, stored, tuple(saved))
 
     def advance(self, now: datetime) -> Step:
         """Time passes."""
@@ -197,20 +215,23 @@ class Flow:
         known = self._shown.of(key, message.text)
         if known is not None and known == message.text:
             return Turn(self._restored(message.conversation_id, known))
-        if self._shown.has(key):
+        while self._shown.has(key):
             message = replace(message, message_id=f"{message.message_id}#reply")
+            key = (message.conversation_id, message.message_id)
         said, lifted = self._lifted(message)
-        out, _ = yield from self._redacted(said)
-        key = (message.conversation_id, message.message_id)
-        mine = next((each for each in out if (each.conversation_id, each.message_id) == key), None)
-        text = masking.blank(message.text) if mine is None else mine.text
+        text = self._replied.of(key, message.text)
+        out: list[MaskedMessage] = []
+        if text is None:
+            yield from self._with_room()
+            out, _ = yield from self._redacted(said)
+            mine = _newest(out, key)
+            text = self._veiled(said.text) if mine is None else mine.text
+            self._replied.keep(key, message.text, text)
         if self.tokens is not None:
             tokens = self.tokens.of(message.conversation_id)
             text = fill(text, list(map(tokens.original, lifted)))
-        out = [self._expanded(each) for each in out]
-        yield from self._saved(out)
-        stored = next((each for each in out if each.message_id == message.message_id), None)
-        return Turn(text, stored, tuple(out))
+        saved = yield from self._saved([self._expanded(each) for each in out])
+        return Turn(text, _newest(saved, key), tuple(saved))
 
     def _restored(self, conversation_id: str, text: str) -> str:
         return text if self.tokens is None else self.tokens.of(conversation_id).restore(text)
@@ -253,9 +274,16 @@ class Flow:
         if stands:
             self._given[message.conversation_id, message.message_id] = stands
         out, _ = yield from self._redacted(message)
-        out = [self._expanded(each) for each in out]
-        yield from self._saved(out)
-        return Turn(None, next(iter(out), None), tuple(out))
+        saved = yield from self._saved([self._expanded(each) for each in out])
+        key = (message.conversation_id, message.message_id)
+        return Turn(None, _newest(saved, key), tuple(saved))
+
+    def came_late(self, out: Iterable[MaskedMessage]) -> None:
+        """What came out when nobody waited for it any more; the store gets it with the next.
+
+        May be called in another thread.
+        """
+        self._late.extend(out)
 
     # -- parts of steps ------------------------------------------------------------------------
 
@@ -292,10 +320,13 @@ class Flow:
         sound: bool,
     ) -> str | None:
         """What the next stage sees; `None` where nothing of the message came out (yet)."""
-        if mine is None:
+        if mine is None and not self._at_once:
             return None
         if self._policy == "original" and sound:
             return message.text
+        if mine is None:
+            # It came before, to another worker or long ago: how it was shown is not known here.
+            return fill(self._veiled(said.text), lifted)
         if self.tokens is None:
             return mine.text
         places: list[Place] = []
@@ -305,11 +336,14 @@ class Flow:
             self.failures += 1
         return fill(insert(mine.text, places), lifted)
 
+    def _veiled(self, text: str) -> str:
+        return veil(self._masker.rule_set, text)
+
     def _told(self, act: Act) -> Step:
         """The redactor is told of something that makes messages come out."""
-        out = [self._expanded(each) for each in (yield from self._done(act))]
-        yield from self._saved(out)
-        return Turn(None, None, tuple(out))
+        out = yield from self._done(act)
+        saved = yield from self._saved([self._expanded(each) for each in out])
+        return Turn(None, None, tuple(saved))
 
     def _done(self, act: Act) -> Generator[Act, Any, Any]:
         """An act whose failure is an error that says nothing of any message."""
@@ -321,11 +355,29 @@ class Flow:
             self.failures += 1
             raise StageError(stage=act.of, act=act.verb, kind=type(error).__name__) from None
 
-    def _saved(self, out: Sequence[MaskedMessage]) -> Generator[Act, Any, None]:
-        """Save what came out, and before it what a broken store could not take."""
-        unsaved, self._unsaved = [*self._unsaved, *out], []
+    def _mended(self, message: Message, key: Key) -> list[MaskedMessage]:
+        """What the store would not have of a message that is sent again, as it now is."""
+        refused = self._refused.pop(key, None)
+        if refused is None:
+            return []
+        return [
+            replace(
+                refused, timestamp=message.timestamp, channel=message.channel,
+                subject=message.subject, extra=message.extra,
+            )
+        ]  # fmt: skip
+
+    def _with_room(self) -> Generator[Act, Any, None]:
+        """Where too much waits for the store, that goes first; an error where it cannot."""
+        if len(self._unsaved) >= MAX_UNSAVED:
+            yield from self._saved([])
+
+    def _saved(self, out: Sequence[MaskedMessage]) -> Generator[Act, Any, list[MaskedMessage]]:
+        """Save what came out, and before it what a broken store could not take; all of it."""
+        late = [self._expanded(self._late.popleft()) for _ in range(len(self._late))]
+        unsaved, self._unsaved = [*self._unsaved, *late, *out], []
         if not self._stores or not unsaved:
-            return
+            return unsaved
         refused: MessageError | None = None
         try:
             yield from self._kept(unsaved)
@@ -337,12 +389,16 @@ class Flow:
                     yield from self._kept([each], unsaved[place:])
                 except MessageError:
                     self.failures += 1
+                    self._refused[each.conversation_id, each.message_id] = each
+                    if len(self._refused) > MAX_SHOWN:
+                        del self._refused[next(iter(self._refused))]
         # A redactor over buffers keeps what it gave out until it hears that it is stored. Where it
         # does not hear, it comes out once more: no harm, and no reason to fail.
         with suppress(Exception):
             yield Act("redactor", "acknowledge", (unsaved,))
         if refused is not None:
             raise refused
+        return unsaved
 
     def _kept(
         self, messages: list[MaskedMessage], waiting: list[MaskedMessage] | None = None
@@ -354,7 +410,7 @@ class Flow:
             raise
         except BaseException as error:
             # Cancelled, nobody knows whether they are stored: they are stored again, to no harm.
-            self._unsaved = [*(waiting or messages), *self._unsaved][-MAX_UNSAVED:]
+            self._unsaved = [*(waiting or messages), *self._unsaved]
             if not isinstance(error, Exception):
                 raise
             raise StageError(
@@ -390,10 +446,19 @@ class Flow:
 
     def _forget(self, conversation_id: str | None) -> None:
         self._shown.forget(conversation_id)
+        self._replied.forget(conversation_id)
+        for key in [key for key in self._refused if conversation_id in (None, key[0])]:
+            del self._refused[key]
         for key in [key for key in self._given if conversation_id in (None, key[0])]:
             del self._given[key]
         if self.tokens is not None:
             self.tokens.forget(conversation_id)
+
+
+def _newest(out: Iterable[MaskedMessage], key: Key) -> MaskedMessage | None:
+    """The latest revision of a message, where it is among these."""
+    mine = [each for each in out if (each.conversation_id, each.message_id) == key]
+    return mine[-1] if mine else None
 
 
 def wholly_masked(message: Message) -> MaskedMessage:

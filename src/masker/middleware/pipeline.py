@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from masker.core.messages import Message
 from masker.core.redactor import Redactor
+from masker.errors import StageError
 from masker.masker import Masker
 from masker.middleware.flow import Act, ConversationRedactor, Flow, Policy, Store, Turn
 from masker.middleware.history import Unfinished
@@ -66,6 +69,7 @@ class _Stages:
         self._flow = Flow(
             masker, store=store is not None, policy=policy, tokens=tokens, purge=purge,
             join_replies=join_replies, unfinished=unfinished,
+            at_once=bool(getattr(self._redactor, "at_once", False)),
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -179,8 +183,16 @@ class Pipeline(_Stages):
             for chunk in chunks:
                 if piece := reply.feed(chunk):
                     yield piece
-        finally:
+        except BaseException:
+            reply.close()
+            raise
+        try:
             rest = reply.close()
+        except StageError:
+            # What the store did not take waits for it; who is answered is answered to the end.
+            if reply.rest:
+                yield reply.rest
+            raise
         if rest:
             yield rest
 
@@ -211,6 +223,8 @@ class Reply:
         self._message = message
         self._text = text
         self.turn: Turn | None = None
+        self.rest = ""
+        """What `close` gives, where it failed; called again, it gives this."""
 
     def feed(self, chunk: str) -> str:
         """Take the next chunk; give what is safe to show now, which may be nothing."""
@@ -222,21 +236,33 @@ class Reply:
         return self._text.is_long
 
     def close(self) -> str:
-        """The reply is over: give the rest, and store it."""
-        rest = self._text.close()
+        """The reply is over: give the rest, and store it.
+
+        Raises:
+            StageError: the store failed; called again it gives the rest.
+        """
+        self.rest += self._text.close()
         if self.turn is None:
             self.turn = self._pipeline._run(self._pipeline._flow.replied(self._message, self._text))
+        rest, self.rest = self.rest, ""
         return rest
 
 
 class AsyncPipeline(_Stages):
     """The pipeline for an event loop.
 
-    Methods of store and redactor that are coroutine functions are awaited; others are called in a
-    thread, but for a plain redactor in memory, which never waits for anything.
+    Methods of store and redactor that are coroutine functions are awaited; others are called in
+    threads, and the loop goes on meanwhile: those of the redactor one after the other in a thread
+    of its own, those of the store in the loop's. A plain redactor in memory never waits for
+    anything, and is called as it is.
     """
 
     __doc__ = f"{__doc__}\n    {(_Stages.__doc__ or '').strip()}\n"
+
+    def __init__(self, masker: Masker, **parameters: Any) -> None:
+        super().__init__(masker, **parameters)
+        # It begins with the first call, and ends with the pipeline.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="masker-redactor")
 
     async def receive(self, message: Message) -> Turn:
         """Take one message of the chat: mask it, store it, say what the next stage sees.
@@ -292,8 +318,16 @@ class AsyncPipeline(_Stages):
             async for chunk in chunks:
                 if piece := reply.feed(chunk):
                     yield piece
-        finally:
+        except BaseException:
+            await reply.close()
+            raise
+        try:
             rest = await reply.close()
+        except StageError:
+            # What the store did not take waits for it; who is answered is answered to the end.
+            if reply.rest:
+                yield reply.rest
+            raise
         if rest:
             yield rest
 
@@ -318,9 +352,23 @@ class AsyncPipeline(_Stages):
         method = self._method(act)
         if inspect.iscoroutinefunction(method):
             return await method(*act.arguments, **dict(act.named))
-        if act.of == "redactor" and (isinstance(self._redactor, Redactor) or act.verb == "lane"):
+        if act.of == "store":
+            return await asyncio.to_thread(method, *act.arguments, **dict(act.named))
+        if isinstance(self._redactor, Redactor) or act.verb == "lane":
             return method(*act.arguments, **dict(act.named))
-        return await asyncio.to_thread(method, *act.arguments, **dict(act.named))
+        # More threads would only wait for each other, and take those of others away.
+        run = contextvars.copy_context().run
+        call = self._thread.submit(run, method, *act.arguments, **dict(act.named))
+        try:
+            return await asyncio.wrap_future(call)
+        except asyncio.CancelledError:
+            call.add_done_callback(self._came_late)
+            raise
+
+    def _came_late(self, call: Future[Any]) -> None:
+        """The task was cancelled while the redactor was at work, which gave something after all."""
+        if not call.cancelled() and call.exception() is None:
+            self._flow.came_late(call.result() or ())
 
 
 class AsyncReply:
@@ -331,6 +379,8 @@ class AsyncReply:
         self._message = message
         self._text = text
         self.turn: Turn | None = None
+        self.rest = ""
+        """What `close` gives, where it failed; called again, it gives this."""
 
     def feed(self, chunk: str) -> str:
         """Take the next chunk; give what is safe to show now, which may be nothing."""
@@ -342,9 +392,14 @@ class AsyncReply:
         return self._text.is_long
 
     async def close(self) -> str:
-        """The reply is over: give the rest, and store it."""
-        rest = self._text.close()
+        """The reply is over: give the rest, and store it.
+
+        Raises:
+            StageError: the store failed; called again it gives the rest.
+        """
+        self.rest += self._text.close()
         if self.turn is None:
             step = self._pipeline._flow.replied(self._message, self._text)
             self.turn = await self._pipeline._run(step)
+        rest, self.rest = self.rest, ""
         return rest
