@@ -447,6 +447,28 @@ def mbox(messages: Sequence[Said]) -> bytes:
     return "".join(out).encode()
 
 
+def mbox_parts(messages: Sequence[Said]) -> bytes:
+    """Mails of several parts; the first boundary follows the headers at once, as with most."""
+    out = []
+    for number, one in enumerate(messages):
+        mark = f"=-part-{number}"
+        page = html.escape(one.text).replace("\n", "<br>\n")
+        out.append(
+            f"From {one.sender}@example.org {one.time:%a %b %d %H:%M:%S %Y}\n"
+            f"From: {one.sender}@example.org\nMessage-ID: <{one.id}@example.org>\n"
+            f"References: <{one.conversation}@example.org>\n"
+            f"Date: {one.time:%a, %d %b %Y %H:%M:%S +0000}\n"
+            f'Content-Type: multipart/mixed; boundary="{mark}"\n\n'
+            f"--{mark}\nContent-Type: multipart/alternative; boundary={mark}-2\n\n"
+            f"--{mark}-2\nContent-Type: text/plain; charset=utf-8\n\n{one.text}\n"
+            f"--{mark}-2\nContent-Type: text/html; charset=utf-8\n\n<div>{page}</div>\n"
+            f"--{mark}-2--\n\n"
+            f"--{mark}\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\niVBORwAA\n"
+            f"--{mark}--\n\n"
+        )
+    return "".join(out).encode()
+
+
 def _mail_body(text: str, number: int) -> tuple[str, str]:
     match number % 3:
         case 0:
@@ -521,6 +543,7 @@ KINDS = [
     Kind("slack", "2024-05-17.json", slack, conversations=False),
     Kind("zendesk", "tickets.json", zendesk),
     Kind("intercom", "conversations.json", intercom),
+    Kind("mbox-parts", "parts.mbox", mbox_parts),
     Kind("mbox", "mail.mbox", mbox),
     Kind("jsonl-gzip", "chat.jsonl.gz", in_gzip(jsonl)),
     Kind("jsonl-zstd", "chat.jsonl.zst", in_zstd(jsonl)),

@@ -260,3 +260,32 @@ def test_the_report_names_what_was_not_done(tmp_path: Path) -> None:
     for words in ("line 4: is no object", "in&lt;zip&gt;.zip: holds zip inside", "payment-card"):
         assert words in page
     assert "4111" not in page + str(told)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"comment": CARD},
+        {"内容": CARD},
+        {"Plain-Body": CARD},
+        {"extra": {"body": CARD}},
+        {"extra": [{"deep": [{"title": CARD}]}]},
+        {"extra": {"bod#": CARD}},
+        {"comment": int(CARD)},
+    ],
+    ids=["comment", "hanzi", "spelled otherwise", "nested", "deep", "escaped", "number"],
+)
+@pytest.mark.parametrize("when", ["at once", "late"])
+def test_every_text_field_of_a_line_is_masked_wherever_it_stands(
+    more: dict[str, object], when: str, tmp_path: Path
+) -> None:
+    """Also where the other lines have one text field alone, and are read the quick way."""
+    plain = {"conversation_id": "c", "sender": "Ann", "text": "hello", "extra": {"order": 17}}
+    rows = [plain] * (0 if when == "at once" else 30_000)
+    lines = [json.dumps(row) for row in [*rows, {**plain, **more}, plain]]
+    # "#" stands for a letter that is written as an escape.
+    (tmp_path / "in.jsonl").write_text("\n".join(lines).replace("bod#", "bod\\u0079") + "\n")
+    run(tmp_path / "in.jsonl", tmp_path / "out")
+    shown = (tmp_path / "out/in.jsonl").read_text()
+    assert CARD[:12] not in shown
+    assert CARD[12:] in shown

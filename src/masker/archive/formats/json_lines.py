@@ -11,12 +11,12 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import accumulate
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from masker.archive.fields import Fields
 from masker.archive.formats.base import Context, Format, Read
 from masker.archive.formats.json_scan import Scanner
 from masker.archive.records import ArchiveError, Rows, Unreadable, all_microseconds, strings
@@ -31,7 +31,11 @@ _ROLES = ("conversation", "sender", "id", "time", "channel", "subject")
 _ESCAPED_LETTER = re.compile(rb"\\u00[67]")
 _ESCAPED = b"\\u00"
 _SAID = re.compile(rb'["0-9]')
+_NAME = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"\s*:', re.DOTALL)
+# Lines with more different fields than these have values for names.
+_MAX_NAMES = 256
 _Scalar = str | int | float | None
+_any_lines = msgspec.json.Decoder()
 
 
 class JsonLines(Format):
@@ -64,14 +68,14 @@ class JsonLines(Format):
         context.chosen = context.fields.chosen(names)
 
     def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
-        decoder = _decoder_for(context.fields, context.chosen)
+        plain = _PlainRows(context)
         scanner = Scanner(context)
         number = 0 if not stream.seekable() else -1
         for offset, chunk in _chunks(stream, start, end):
             lines = chunk.split(b"\n")
             if not lines[-1]:
                 lines.pop()
-            rows = _rows(decoder, chunk, lines, context)
+            rows = plain.rows(chunk, len(lines))
             if rows is not None:
                 yield _fast(rows, lines, offset, context)
             else:
@@ -120,51 +124,88 @@ def _chunks(stream: BinaryIO, start: int, end: int | None) -> Iterator[tuple[int
         offset += len(chunk)
 
 
-def _decoder_for(fields: Fields, chosen: dict[str, str]) -> msgspec.json.Decoder[Any] | None:
-    """A decoder of the fields that matter; None where the text is nowhere at the top."""
-    if "text" not in chosen:
-        return None
-    wanted: list[tuple[str, Any, Any]] = [("text", str, msgspec.NODEFAULT)]
-    rename = {"text": chosen["text"]}
-    for role in _ROLES:
-        wanted.append((role, _Scalar, None))
-        rename[role] = chosen.get(role, f"~{role}, which is not there")
-    # Another text field in a line makes that line one to look at with care.
-    others = [name for name in _other_texts(fields) if name != chosen["text"]]
-    for place, name in enumerate(others):
-        if name not in rename.values():
-            wanted.append((f"other{place}", None, None))
+class _PlainRows:
+    """Decodes lines of which nothing but one string at the top is text.
+
+    Which fields lines have is learned as they come: a field that is not known yet, and any that
+    holds text, makes msgspec refuse the line.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._fields = context.fields
+        self._chosen = context.chosen
+        self._key = f'"{context.chosen.get("text", "")}"'.encode()
+        self._nested: dict[str, bool] = {}
+        self._within: list[str] = []
+        self._decoder = self._made() if "text" in context.chosen else None
+
+    def rows(self, chunk: bytes, count: int) -> list[Any] | None:
+        """The rows of a chunk of so many lines, if every one is plain."""
+        if (
+            self._decoder is None
+            or chunk.count(self._key) != count
+            or (_ESCAPED in chunk and _ESCAPED_LETTER.search(chunk))
+            or chunk[: len(BOM)] == BOM
+        ):
+            return None
+        try:
+            rows = self._decoded(chunk)
+        except (ValueError, RecursionError):
+            return None
+        return rows if len(rows) == count and not self._has_text_within(rows) else None
+
+    def _decoded(self, chunk: bytes) -> list[Any]:
+        assert self._decoder is not None
+        try:
+            return self._decoder.decode_lines(chunk)
+        except msgspec.ValidationError:
+            if not self._learned(chunk):
+                raise
+        return self._decoder.decode_lines(chunk)
+
+    def _learned(self, chunk: bytes) -> bool:
+        """Whether these lines have fields that were not known, none of which is text."""
+        before = dict(self._nested)
+        for row in _any_lines.decode_lines(chunk):
+            if isinstance(row, dict):
+                for name, value in row.items():
+                    nested = isinstance(value, dict | list)
+                    self._nested[name] = self._nested.get(name, False) or nested
+        if self._nested == before or len(self._nested) > _MAX_NAMES:
+            return False
+        self._decoder = self._made()
+        return True
+
+    def _made(self) -> msgspec.json.Decoder[Any]:
+        wanted: list[tuple[str, Any, Any]] = [("text", str, msgspec.NODEFAULT)]
+        rename = {"text": self._chosen["text"]}
+        for role in _ROLES:
+            wanted.append((role, _Scalar, None))
+            rename[role] = self._chosen.get(role, f"~{role}, which is not there")
+        self._within = []
+        for place, (name, nested) in enumerate(self._nested.items()):
+            if name in rename.values():
+                continue
+            if self._fields.is_text(name):
+                kind: Any = None
+            elif nested:
+                kind = msgspec.Raw
+                self._within.append(f"other{place}")
+            else:
+                kind = str | int | float | bool | None
+            wanted.append((f"other{place}", kind, msgspec.Raw() if kind is msgspec.Raw else None))
             rename[f"other{place}"] = name
-    row = msgspec.defstruct("Row", wanted, rename=rename, gc=False)
-    return msgspec.json.Decoder(row)
+        row = msgspec.defstruct("Row", wanted, rename=rename, gc=False, forbid_unknown_fields=True)
+        return msgspec.json.Decoder(row)
 
-
-def _other_texts(fields: Fields) -> tuple[str, ...]:
-    if "text" in fields.told:
-        return ()
-    return (
-        "text", "body", "content", "message", "msg", "description", "summary", "title", "subject",
-    )  # fmt: skip
-
-
-def _rows(
-    decoder: msgspec.json.Decoder[Any] | None, chunk: bytes, lines: list[bytes], context: Context
-) -> list[Any] | None:
-    """The rows of a chunk, if every line of it is a plain one."""
-    if decoder is None:
-        return None
-    key = f'"{context.chosen["text"]}"'.encode()
-    if (
-        chunk.count(key) != len(lines)
-        or (_ESCAPED in chunk and _ESCAPED_LETTER.search(chunk))
-        or chunk[:3] == b"\xef\xbb\xbf"
-    ):
-        return None
-    try:
-        rows: list[Any] = decoder.decode_lines(chunk)
-    except (ValueError, RecursionError):
-        return None
-    return rows if len(rows) == len(lines) else None
+    def _has_text_within(self, rows: list[Any]) -> bool:
+        """Whether what is nested in these rows has a field that holds text."""
+        for field in self._within:
+            nested = b",".join([bytes(raw) for raw in map(attrgetter(field), rows)])
+            for key in set(_NAME.findall(nested)):
+                if b"\\" in key or self._fields.is_text(key.decode("utf-8", "replace")):
+                    return True
+        return False
 
 
 def _fast(rows: list[Any], lines: list[bytes], offset: int, context: Context) -> Rows:

@@ -143,9 +143,10 @@ def _parts(
     mail: bytes, start: int, end: int, boundary: bytes, depth: int
 ) -> Iterator[tuple[int, int, str, str]]:
     marks = list(
-        re.compile(rb"(?:^|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r?\n|$)").finditer(
-            mail, start, end
-        )
+        # The first boundary mostly follows the headers at once: its line has no end before it here.
+        re.compile(
+            rb"(?:\r?\n|(?<=\n))--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r?\n|$)"
+        ).finditer(mail, start, end)
     )
     for one, two in zip(marks, [*marks[1:], None], strict=True):
         if one[1]:
