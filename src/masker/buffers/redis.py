@@ -48,6 +48,7 @@ STEP_ID = 16
 # How many parts' versions a worker remembers, to know a state that is older than one it has seen.
 MAX_VERSIONS = 20_000
 MILLISECONDS = 1000
+MAX_NAMESPACE = 200
 # What keeps a part that nobody looks at: the window, half of it again, and a minute.
 _LONGER, _MORE_SECONDS = 1.5, 60.0
 # A window may have no end; what waits for it has.
@@ -59,7 +60,7 @@ class RedisBuffers:
 
     `keys` is the sealing key: 32 bytes, `env:NAME` or `file:PATH`; every worker has the same. Redis
     must not evict (`maxmemory-policy noeviction`). `namespace` separates several uses of one
-    Redis.
+    Redis, also under the same key.
 
     All times are in seconds. `timeout`: what one round trip may take; after that the message comes
     out masked. `ttl_seconds`: how long a part is kept that nobody looks at (default: a little
@@ -67,7 +68,7 @@ class RedisBuffers:
     `lease_seconds`: how long a worker may take to acknowledge what it was given.
 
     Raises:
-        BuffersError: there is no such key.
+        BuffersError: there is no such key, or no such namespace.
         KeysError: the key file cannot be used.
     """
 
@@ -82,8 +83,15 @@ class RedisBuffers:
         remember_seconds: float = 3600.0,
         lease_seconds: float = 30.0,
     ) -> None:
+        if not (0 < len(namespace) <= MAX_NAMESPACE and namespace.isprintable()) or (
+            set(namespace) & set("{}")
+        ):
+            raise BuffersError(
+                f"a namespace is 1 to {MAX_NAMESPACE} printable characters, and no braces"
+            )
         self._keys = keys
-        self._sealer = Sealer(keys)
+        self._namespace = namespace
+        self._sealer = Sealer(keys, namespace=namespace)
         self._codec: Codec | None = None
         self._client = _client(url, timeout)
         self._prefix = f"{{{namespace}}}:"
@@ -128,7 +136,9 @@ class RedisBuffers:
         if self._codec is not None:
             raise BuffersError("each redactor needs RedisBuffers of its own; they share the Redis")
         self._codec = Codec(rules)
-        self._sealer = Sealer(self._keys, context=fingerprint(rules, delivery, window))
+        self._sealer = Sealer(
+            self._keys, namespace=self._namespace, context=fingerprint(rules, delivery, window)
+        )
         self._window = window
         seconds = self._ttl_seconds or window.seconds * _LONGER + _MORE_SECONDS
         self._ttl = _milliseconds(seconds)

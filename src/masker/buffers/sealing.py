@@ -32,7 +32,7 @@ NAME_BYTES = 16
 
 
 class Sealer:
-    """Seals and names things under one secret.
+    """Seals and names things under one secret, in one namespace: nothing is moved to another.
 
     `key` is 32 bytes or more, or where to find them: `env:NAME` (Base64 or hex), or `file:PATH`, a
     key file as `masker keys init` makes it.
@@ -42,12 +42,14 @@ class Sealer:
         KeysError: the file is no key file, or others may read it.
     """
 
-    def __init__(self, key: bytes | str, *, context: bytes = b"") -> None:
+    def __init__(self, key: bytes | str, *, namespace: str = "", context: bytes = b"") -> None:
         secret = key if isinstance(key, bytes) else _found(key)
         if len(secret) < SECRET_BYTES:
             raise BuffersError(f"the sealing key is {len(secret)} bytes, at least 32 are needed")
-        self._sealing = _derived(secret, b"sealing" + context)
-        self._naming = _derived(secret, b"naming")
+        space = namespace.encode()
+        # Of the two that are joined here the last has one length, or is empty.
+        self._sealing = _derived(secret, b"sealing " + space + b"\0" + context)
+        self._naming = _derived(secret, b"naming " + space)
 
     def __repr__(self) -> str:
         return "Sealer()"

@@ -55,6 +55,9 @@ class Turns:
         for name in ("conversation_id", "message_id", "sender"):
             if not isinstance(getattr(message, name), str):
                 raise MessageError(f"{name} is not a str")
+        for name in ("channel", "subject"):
+            if not isinstance(getattr(message, name), str | None):
+                raise MessageError(f"{name} is neither a str nor None")
         at = message.timestamp
         if at is not None and not isinstance(at, datetime):
             raise MessageError("timestamp is not a datetime")
