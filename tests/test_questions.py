@@ -27,7 +27,8 @@ def stored(*said: tuple[str, str]) -> list[str]:
     "prompt",
     [
         "请提供您的银行卡号", "卡号呢", "卡号", "卡号：", "还有卡号", "那卡号也要", "您的卡号",
-        "卡号发我", "銀行卡號發過來", "身份证号码", "证件号报给我", "麻烦报下身份信息", "您的卡是哪一张？", "现在是卡号",
+        "卡号发我", "銀行卡號發過來", "身份证号码", "证件号报给我",
+        "麻烦报下身份信息", "您的卡是哪一张？", "现在是卡号",
         "Card number", "and your card number", "then the card no.", "ID number:", "your card #",
         "go ahead with the card number", "I'd like the number on your card next",
         "What's your card number?",

@@ -24,7 +24,7 @@ from masker.core.redactor import Delivery
 from masker.core.ruleset import CompiledRule, RuleSet
 from masker.errors import BuffersError, MessageError
 
-FORMAT = 1
+FORMAT = 2
 _HOME = ("masker.core.", "masker.buffers.part")
 (_TUPLE, _LIST, _DICT, _FROZENSET, _SET, _DEQUE, _INT, _TIME, _RULE, _NEW, _SAME, _ENUM,
  _HALVES) = range(13)  # fmt: skip

@@ -42,9 +42,23 @@ _ASKS_FOR_IT = re.compile(
     r"发我|发来|发过来|發我|發來|發過來|给我|給我|报给|報給|报下|報下|发下|發下|给下|念|说一下|說一下|来一个|要"
     r"|\b(?:go ahead|ready|let me have|let me get|i'd like|i'll take)\b"
 )
-# Who speaks of a number as theirs gives it.
+# Who speaks of a number as theirs gives it, whatever they ask; and so does who says that they will.
 _OWN = re.compile(r"我的|我卡|我身份|\b(?:my|mine)\b")
+_GIVES = re.compile(
+    r"我[一-鿿]{0,3}(?:报|報|发|發|提供|告诉|告訴|输入|輸入|填)(?!我)"
+    r"|\b(?:i'?ll|i will|i am|i'm|i can|i|let me) (?:just |now |then )?"
+    r"(?:giv|send|provid|shar|typ|enter|read|tell|confirm|verify)"
+)
+_SEVERAL = re.compile(
+    r"[两兩三四几幾各每所另](?:个|個|张|張|位|人|名|有)|都|分别|分別|全部|和(?:您|你|他|她|其)|们|們|另外"
+    r"|\b(?:both|all|two|three|each|every|cards|ids|numbers|other|another|everyone|passengers|guests)\b"
+)
 _DIGIT = re.compile(f"[{characters.DIGIT_CLASS}]")
+_STARS = re.compile(r"\*+")
+# **CVV:** 123, CVV: **123**, *code* 123456: so Markdown and WhatsApp emphasise.
+_EMPHASIS = re.compile(
+    r"(?<![^\s:：(（|>-])\*{1,2}(?=[^\W_])|(?<=[^\W\d_]|[:：])\*{1,2}(?=[\s:：,，]|$)"
+)
 _NAMES_A_NUMBER = re.compile(r"号|號|码|碼|#|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
 _NUMBER_FOLLOWS = re.compile(r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
@@ -113,7 +127,9 @@ def listen(rules: RuleSet, text: str) -> Talk:
         speaks_for |= yes
         speaks_against |= no
     asks = _ASKS_BY_SIGN(lowered) is not None or _ASKS_BY_WORD(" " + lowered) is not None
-    announces = 0 if asks else _announced(words, lowered)
+    if asks and _GIVES.search(lowered):
+        asks = False
+    announces = 0 if asks and not _OWN.search(lowered) else _announced(words, lowered)
     return Talk(lowered, words, speaks_for & ~speaks_against, speaks_for, asks, announces)
 
 
@@ -228,6 +244,11 @@ def prompted(talk: Talk) -> tuple[int, int, int]:
     return 0, 0, mentioned & talk.speaks_for
 
 
+def asks_for_several(talk: Talk) -> bool:
+    """Whether a question is for more numbers than one of a kind (两位的身份证号, both cards)."""
+    return _SEVERAL.search(talk.lowered) is not None
+
+
 def _without(lowered: str, words: Sequence[tuple[int, int, int, int]]) -> str:
     """What is said besides the words of rules."""
     rest, last = [], 0
@@ -285,8 +306,9 @@ def _pieces(
             if starred:
                 # Stars are the digits they were: words reach as far as they did before.
                 star = text.find("*", end, following)
-                following = star if star >= 0 else following
-                said_from = max(previous_end, text.rfind("*", 0, start) + 1)
+                if star >= 0:
+                    following = end if text[start - 1 : start] == "*" else star
+                said_from = max(previous_end, _masked_before(text, start))
             while at < len(words) and words[at][1] < start - FAR_BEFORE:
                 at += 1
             named, near, weak, denied, refused = _said(
@@ -318,6 +340,14 @@ def _pieces(
         )  # fmt: skip
         previous_end, lead = end, tail
     return tuple(pieces)
+
+
+def _masked_before(text: str, start: int) -> int:
+    """Where the last digits before `start` that are masked end: stars that emphasise are none."""
+    for match in reversed(list(_STARS.finditer(text, max(0, start - FAR_BEFORE), start))):
+        if _EMPHASIS.match(text, match.start()) is None:
+            return match.end()
+    return 0
 
 
 def _said(

@@ -24,9 +24,11 @@ class Kind(IntEnum):
     """Shape, and check digit where the rule has one."""
     CALLED = 1
     """The words call it one; its check digit fails, for people mistype."""
-    BEGUN = 2
+    ECHO = 2
+    """No number, but a part of one that was found, sent too early or said again."""
+    BEGUN = 3
     """Begun, called one or begun unmistakably, and never finished."""
-    GIVEN_UP = 3
+    GIVEN_UP = 4
     """More readings than can be followed: masked for good."""
 
 
@@ -85,6 +87,8 @@ class Candidate(NamedTuple):
         return max(piece.note for piece, _ in self.parts)
 
 
+# The score of what repeats a part of a number.
+ECHOED = 0.5
 # The score of what a check digit proves: with words it is one, without words this.
 CHECKED = 0.9
 # Below this many digits a beginning is not kept hidden: four may be shown of any number,

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from masker.core import compact, evidence
 from masker.core.candidates import together, without_repeats
 from masker.core.compact import Piece, Talk
+from masker.core.echoes import echoes
 from masker.core.evidence import Candidate, Joint, Kind
 from masker.core.joints import Before, join
 from masker.core.masking import Span
@@ -116,7 +117,7 @@ def receive(
         lane.recent,
     )
     said, said_at, announced, announced_at, oldest = lane[6:]
-    if speaks_for and not talk.asks:
+    if speaks_for and (talk.announces or not talk.asks):
         # Who asks for a number is not about to give it.
         said, said_at = speaks_for, seq
     elif said and seq - said_at >= HEARD:
@@ -161,9 +162,11 @@ def receive(
     if pieces:
         before = Before(joints, lane.candidates, lane.recent, lane.notes)
         joints, found, ended = join(rules, before, tracks, note)
+        echoed = echoes(candidates, found, lane.recent, pieces)
         if found:
             waiting = {seq, *[one.seq for one in lane.notes]}
             candidates = together(candidates, found, waiting)
+        candidates += echoed
         candidates = without_repeats(candidates, _begun(rules, ended))
         # The number that was spoken of, or asked for, has been given.
         answered = _given(found)

@@ -40,11 +40,13 @@ class Asked(NamedTuple):
     sender: str
     rules: int
     mentioned: int
-    """Rules that were named in passing, or whose number has been given: there may be another."""
+    """Rules that were named in passing, or of which another number may follow the one given."""
     refused: int
     """Rules that the very next answer is none of: it was an order number that was asked for."""
     answers: int
     time: float | None
+    several: bool
+    """Whether more than one number was asked for."""
 
 
 class Place:
@@ -266,7 +268,7 @@ class Redactor:
                 self._rules, lane or EMPTY, message, self._window,
                 talk=talk, asked=asked, mentioned=mentioned, refused=refused, revision=revision,
             )  # fmt: skip
-            if asked:
+            if asked or mentioned:
                 self._note_answer(message.conversation_id, lanes.given(lane))
             if len(out) > 1:
                 # The message itself comes first, then those that it decided.
@@ -294,25 +296,33 @@ class Redactor:
 
     def _note_question(self, message: Message, talk: Talk, time: float | None) -> None:
         conversation_id, sender = message.conversation_id, message.sender
+        before = self._asked.get(conversation_id)
         if talk.asks:
             mentioned = 0
             rules, refused = talk.speaks_for, compact.other_number_asked(talk.words, talk.lowered)
         else:
             rules, refused, mentioned = compact.prompted(talk)
-        if mentioned:
-            before = self._asked.get(conversation_id)
-            if before is not None and before.sender == sender:
-                # What is said of a number takes back no question.
-                rules, refused = before.rules, before.refused
-                mentioned = (mentioned | before.mentioned) & ~(rules | refused)
+        if before is not None and before.sender != sender and before.rules:
+            if not talk.asks or before.rules & rules:
+                # Who says the name of what they were asked for asks for nothing.
+                return
+        elif mentioned and before is not None:
+            # What is said of a number takes back no question.
+            rules, refused = before.rules, before.refused
+            mentioned = (mentioned | before.mentioned) & ~(rules | refused)
         if rules or mentioned or refused:
-            self._asked[conversation_id] = Asked(sender, rules, mentioned, refused, ANSWERS, time)
+            self._asked[conversation_id] = Asked(
+                sender, rules, mentioned, refused, ANSWERS, time, compact.asks_for_several(talk)
+            )
 
     def _note_answer(self, conversation_id: str, given: int) -> None:
+        """A question is used up with its answer, unless it asked for several."""
         asked = self._asked.get(conversation_id)
-        if asked is not None and given & asked.rules:
+        if asked is not None and given & (asked.rules | asked.mentioned):
+            answered = asked.rules & given
             self._asked[conversation_id] = asked._replace(
-                rules=asked.rules & ~given, mentioned=asked.mentioned | (asked.rules & given)
+                rules=asked.rules & ~given,
+                mentioned=asked.mentioned & ~given | (answered if asked.several else 0),
             )
 
     def _may_answer(self, message: Message) -> bool:

@@ -138,7 +138,7 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
     return standing + [
         found
         for found in candidates
-        if found.kind is Kind.BEGUN and claimed.isdisjoint(_runs(found))
+        if found.kind in (Kind.ECHO, Kind.BEGUN) and claimed.isdisjoint(_runs(found))
     ]
 
 

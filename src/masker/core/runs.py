@@ -233,12 +233,14 @@ def _is_remnant(text: str, start: int, end: int) -> bool:
     """Whether this is what a number that was masked before still shows, behind its stars."""
     if end - start > REMNANT_DIGITS or ord(text[end : end + 1] or " ") in characters.VALUE:
         return False
-    stars = 0
+    stars, digits = 0, end - start
     for place in range(start - 1, max(-1, start - 1 - gaps.MAX_SEPARATORS), -1):
         if text[place] == "*":
             stars += 1
             if stars == REMNANT_STARS:
                 return True
+        elif not stars and ord(text[place]) in characters.VALUE and digits < REMNANT_DIGITS:
+            digits += 1
         elif not characters.is_separator(text[place]):
             break
     return False

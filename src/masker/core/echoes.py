@@ -1,0 +1,114 @@
+"""What else a person says of a number that was found: a part of it, sent too early or read back.
+
+Whoever types half a number, sends it, and then sends the whole has shown that half; so has who
+types it wrong first. Such digits are masked as the part of the number that they are.
+"""
+
+from __future__ import annotations
+
+from masker.core import gaps
+from masker.core.compact import Piece
+from masker.core.evidence import ECHOED, Candidate, Kind
+
+# Fewer digits are a price or a day; where a message has no others, fewer still may be meant.
+LEAST_ECHO = 4
+LEAST_BARE = 3
+# As many of so many digits may be mistyped: fewer would often be alike by chance.
+MISTYPED = ((8, 2), (6, 1))
+
+
+def echoes(
+    known: tuple[Candidate, ...],
+    found: tuple[Candidate, ...],
+    recent: tuple[tuple[Piece, ...], ...],
+    pieces: tuple[Piece, ...],
+) -> tuple[Candidate, ...]:
+    """What repeats part of a number and has no part in any: in `pieces`, and before new numbers.
+
+    Messages that a number has a part in are left alone: a text is masked the same however
+    it comes, and what comes early cannot wait for what may come late.
+    """
+    numbers = [one for one in (*known, *found) if _is_whole(one)]
+    if not numbers:
+        return ()
+    parts = {part[:3] for one in numbers for part, _ in one.parts}
+    echoed = []
+    for number in numbers:
+        value = _value(number)
+        notes = {piece.note for piece, _ in number.parts}
+        for message in (*recent, pieces) if number in found else (pieces,):
+            if message[0].note in notes:
+                continue
+            mine = [one for one in message if one.track == number.track and one[:3] not in parts]
+            for group in _groups(mine):
+                copies = _copies(group, value, number.keep_last)
+                if copies:
+                    echoed.append(number._replace(parts=copies, kind=Kind.ECHO, score=ECHOED))
+    return tuple(echoed)
+
+
+def _is_whole(one: Candidate) -> bool:
+    return one.kind <= Kind.CALLED and one.rule.loose is not None and one.length >= LEAST_ECHO
+
+
+def _value(number: Candidate) -> str:
+    """The number that its parts make."""
+    value = [" "] * number.length
+    for piece, at in number.parts:
+        value[at : at + len(piece.value)] = piece.value
+    return "".join(value[: number.length])
+
+
+def _groups(pieces: list[Piece]) -> list[list[Piece]]:
+    """Runs that stand together, and each of them by itself."""
+    groups: list[list[Piece]] = []
+    for piece in pieces:
+        if groups and piece.lead <= gaps.LINE and groups[-1][-1].place == piece.place - 1:
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+    return groups + [[piece] for group in groups if len(group) > 1 for piece in group]
+
+
+def _copies(group: list[Piece], value: str, keep_last: int) -> tuple[tuple[Piece, int], ...]:
+    """The runs of a group with their places in the number, where they are a part of it."""
+    digits = "".join([piece.value for piece in group])
+    is_bare = group[0].opens <= gaps.LINE and group[-1].tail <= gaps.LINE
+    if len(digits) < (LEAST_BARE if is_bare else LEAST_ECHO):
+        return ()
+    at = _place(digits, value)
+    if at is None or at >= len(value) - keep_last:
+        return ()
+    parts = []
+    for piece in group:
+        parts.append((piece, at))
+        at += len(piece.value)
+    return tuple(parts)
+
+
+def _place(digits: str, value: str) -> int | None:
+    """Where in a number some digits stand, mistyped or not."""
+    size = len(digits)
+    if value.endswith(digits):
+        return len(value) - size
+    at = value.find(digits)
+    if at >= 0:
+        return at
+    allowed = next((most for least, most in MISTYPED if size >= least), 0)
+    if not allowed:
+        return None
+    for at in range(len(value) - size, -1, -1):
+        if sum(map(str.__ne__, digits, value[at:])) <= allowed:
+            return at
+    if size >= MISTYPED[0][0] and abs(len(value) - size) <= allowed and _is_uneven(digits, value):
+        return max(0, len(value) - size)
+    return None
+
+
+def _is_uneven(digits: str, value: str) -> bool:
+    """Whether one is the other with a digit or two too many in one place."""
+    short, long = sorted((digits, value), key=len)
+    same = 0
+    while same < len(short) and short[same] == long[same]:
+        same += 1
+    return long.endswith(short[same:])

@@ -1,0 +1,52 @@
+"""What else is said of a number that was found: parts sent too early, read back, or mistyped."""
+
+import pytest
+
+from masker import Masker, Message
+
+MASKER = Masker(rules=["payment-card", "cn-resident-id"])
+CARD, ID = "6222021234567890128", "11010519491231002X"
+QUESTION = ("agent", "您的卡号是多少？")
+
+
+def stored(*said: str | tuple[str, str]) -> list[str]:
+    """What is kept of each message in the end."""
+    redactor = MASKER.redactor()
+    texts: dict[str, str] = {}
+    for number, one in enumerate(said):
+        sender, text = one if isinstance(one, tuple) else ("user", one)
+        for out in redactor.receive(Message("c", str(number), sender, text)):
+            texts[out.message_id] = out.text
+    for out in redactor.close():
+        texts[out.message_id] = out.text
+    return [texts[str(number)] for number in range(len(said))]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        # sent too early, and then whole
+        (["622202123456", CARD], ["*" * 12, "*" * 15 + "0128"]),
+        (["622202123456", "发早了", CARD], ["*" * 12, "发早了", "*" * 15 + "0128"]),
+        (["62220212", "345", "34567890128"], ["*" * 8, "***", "*" * 7 + "0128"]),
+        (["62220212", "34567", CARD], ["*" * 8, "*" * 5, "*" * 15 + "0128"]),
+        # mistyped, and then right
+        (["6222021234567890129", CARD], ["*" * 15 + "0129", "*" * 15 + "0128"]),
+        (["622202123456789012", CARD], ["*" * 14 + "9012", "*" * 15 + "0128"]),
+        (["62220212345", "sorry", CARD], ["*" * 11, "sorry", "*" * 15 + "0128"]),
+        # said again, in part
+        ([CARD, "34567890128"], ["*" * 15 + "0128", "*" * 7 + "0128"]),
+        ([CARD, "中间是3456789"], ["*" * 15 + "0128", "中间是*******"]),
+        ([CARD, "前面是6222 0212"], ["*" * 15 + "0128", "前面是**** ****"]),
+        (["6222021", "234567890128", "确认下6222021?"], ["*" * 7, "*" * 8 + "0128", "确认下*******?"]),
+        ([ID, "生日19491231"], ["*" * 14 + "002X", "生日********"]),
+        # what is no part of it
+        ([CARD, "最后128", "0128"], ["*" * 15 + "0128", "最后128", "0128"]),
+        ([CARD, "400-820-8820", "2027"], ["*" * 15 + "0128", "400-820-8820", "2027"]),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_number_is_masked_whenever_it_is_said(
+    said: list[str], kept: list[str], asked: bool
+) -> None:
+    assert stored(*([QUESTION] if asked else []), *said)[asked:] == kept
