@@ -1,8 +1,8 @@
 """Chats as plain text: a line begins with a time and a speaker, and goes on until the next one.
 
-One reader for all of them; a dialect is the expression by which a message begins. A file is one
-conversation in the order it is written: its clock may be set back (summer time), or tell minutes
-only, and so time never runs backwards here.
+One reader for all of them; how a message begins is told by `heads`. A file is one conversation in
+the order it is written: its clock may be set back (summer time), or tell minutes only, and so time
+never runs backwards here.
 """
 
 from __future__ import annotations
@@ -12,92 +12,47 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from masker.archive.formats.base import Context, Format, Read
+from masker.archive.formats.heads import BY_NAME, layout_of
 from masker.archive.records import Record, from_datetime, microseconds
 from masker.archive.spelling import decoded
 
 _CHUNK = 1 << 20
 # A message longer than this is read in parts, at line ends where there are any.
 _MAX_TEXT = 1 << 20
-_SAMPLE_LINES = 400
-_TITLE_LINES = 12
 _DAY_FIRST, _MONTH_FIRST, _YEAR_FIRST = "dmy", "mdy", "ymd"
-
-
-class Dialect(NamedTuple):
-    """How a message begins: groups `time` or `date` and `clock`, `who`; the text follows."""
-
-    head: re.Pattern[bytes]
-    share: float
-    """Of the first lines so many begin a message, or more."""
-
-
-_CLOCK = rb"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[\s\xc2\xa0\xe2\x80\xaf]*[AaPp]\.?\s?[Mm]\.?)?"
-_OFFSET = rb"(?:\s?Z|\s?[+-]\d{2}:?\d{2})?"
-_ISO = rb"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}[T ]\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?" + _OFFSET
-_MARK = rb"(?:\xe2\x80\x8e)?"
-
-_DATED = rb"(?P<date%s>\d{1,4}[./-]\d{1,2}[./-]\d{1,4}),?\s(?P<clock%s>" + _CLOCK + rb")"
-WHATSAPP = Dialect(
-    re.compile(
-        rb"^(?:\xef\xbb\xbf)?"
-        + _MARK
-        + rb"(?:\["
-        + _DATED % (b"", b"")
-        + rb"\]|"
-        + _DATED % (b"2", b"2")
-        + rb"\s-)\s"
-        + _MARK
-        + rb"(?:(?P<who>[^:\r\n]{1,100}?):[ ]|(?=\S))",
-        re.MULTILINE,
-    ),
-    0.05,
-)
-WECHAT = Dialect(
-    re.compile(
-        rb"^(?:\xef\xbb\xbf)?(?:(?P<time>" + _ISO + rb")[ \t]+(?P<who>[^\r\n:]{1,80}?)"
-        rb"|(?P<who2>[^\r\n:]{1,80}?)[ \t]+(?P<time2>" + _ISO + rb"))[ \t]*:?[ \t]*\r?\n",
-        re.MULTILINE,
-    ),
-    0.05,
-)
-LOG = Dialect(
-    re.compile(
-        rb"^(?:\xef\xbb\xbf)?[\[(]?(?P<time>" + _ISO + rb"|\d{1,2}:\d{2}(?::\d{2})?)[\])]?[ \t,|-]+"
-        rb"(?:<(?P<who>[^>\r\n]{1,80})>|\[(?P<who2>[^\]\r\n]{1,80})\]:?"
-        rb"|(?P<who3>[^:\r\n\t]{1,80}?)[ ]?(?::|\t|[ ]\|))"
-        rb"[ \t]?",
-        re.MULTILINE,
-    ),
-    0.3,
-)
+# A name with so many digits may be a number that is to be masked.
+_MANY_DIGITS = 12
+_EACH_LINE = re.compile(rb"^(?P<who>)", re.MULTILINE)
 
 
 class _Chat(Format):
-    dialect: Dialect
-
     def recognises(self, head: bytes, path: Path) -> bool:
-        lines = [line for line in head.split(b"\n")[:_SAMPLE_LINES] if line.strip()]
-        begun = list(self.dialect.head.finditer(b"\n".join(lines) + b"\n"))
-        if not begun or len(begun) < len(lines) * self.dialect.share:
-            return False
-        # A chat begins with a message, or after a few lines of a title.
-        return head.count(b"\n", 0, begun[0].start()) <= _TITLE_LINES
+        layout = layout_of(head)
+        return layout is not None and BY_NAME[layout].format == self.name
 
     def prepare(self, head: bytes, context: Context) -> None:
-        context.hints["dates"] = _date_order(head, self.dialect.head)
+        layout = layout_of(head)
+        if layout is not None:
+            context.hints["layout"] = layout
+            context.hints["dates"] = _date_order(head, BY_NAME[layout].head)
 
     def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
         clock = _Clock(context)
-        for begin, raw, match in _messages(stream, self.dialect.head):
+        for begin, raw, match in _messages(stream, self.head(context)):
             groups = match.groupdict() if match else {}
-            who = next((groups[name] for name in _WHO if groups.get(name)), b"")
-            told = groups.get("time") or groups.get("time2")
-            for more in ("", "2"):
-                if told is None and groups.get(f"date{more}"):
-                    told = groups[f"date{more}"] + b" " + groups[f"clock{more}"]
+            who = groups.get("who") or b""
+            if match and _digits_in(who) >= _MANY_DIGITS:
+                yield Record(
+                    begin + match.start("who") - match.end(),
+                    begin + match.end("who") - match.end(),
+                    "plain",
+                    decoded(who),
+                    f"{context.name}\0names",
+                    "page",
+                )
             yield Record(
                 begin,
                 begin + len(raw),
@@ -106,42 +61,49 @@ class _Chat(Format):
                 context.name,
                 decoded(who).strip() or "system",
                 None,
-                clock.read(told),
+                clock.read(groups.get("time")),
             )
+
+    def head(self, context: Context) -> re.Pattern[bytes]:
+        """How messages begin in this file."""
+        name = context.hints.get("layout")
+        return BY_NAME[name].head if name else _EACH_LINE
+
+
+def _digits_in(name: bytes) -> int:
+    return sum(char.isdecimal() for char in decoded(name))
 
 
 class WhatsApp(_Chat):
     """WhatsApp's "Export chat" of Android and iOS: `12/31/23, 10:15 PM - Ann: text`."""
 
     name = "whatsapp"
-    dialect = WHATSAPP
 
 
 class WeChatText(_Chat):
     """Text of the common WeChat exporters: a line with time and name, then the message."""
 
     name = "wechat"
-    dialect = WECHAT
 
 
 class Log(_Chat):
-    """A plain log with a time and a speaker on each line."""
+    """A plain log with a time and a speaker, or one of them, on each line."""
 
     name = "log"
-    dialect = LOG
 
 
 class PlainText(_Chat):
     """Text of no known kind: one speaker, a line a message."""
 
     name = "text"
-    dialect = Dialect(re.compile(rb"^", re.MULTILINE), 0)
 
     def recognises(self, head: bytes, path: Path) -> bool:
         return True
 
+    def head(self, context: Context) -> re.Pattern[bytes]:
+        return _EACH_LINE
 
-_WHO = ("who", "who2", "who3")
+
 _Message = tuple[int, bytes, re.Match[bytes] | None]
 
 
@@ -188,11 +150,12 @@ def _said(
 
 def _date_order(head: bytes, pattern: re.Pattern[bytes]) -> str:
     """Whether dates like 3/4/2024 begin with the day or the month, as the first ones tell."""
-    told = [
-        groups.get("date") or groups.get("date2")
-        for groups in (match.groupdict() for match in pattern.finditer(head))
+    told = [match.groupdict().get("time") or b"" for match in pattern.finditer(head)]
+    dates = [
+        [int(part) for part in re.findall(r"\d+", decoded(time))[:3]]
+        for time in told
+        if _NUMERIC.match(decoded(time))
     ]
-    dates = [[int(part) for part in re.split(rb"[./-]", date)] for date in told if date]
     if any(date[0] > 31 for date in dates):
         return _YEAR_FIRST
     if any(date[0] > 12 for date in dates):
@@ -202,6 +165,21 @@ def _date_order(head: bytes, pattern: re.Pattern[bytes]) -> str:
     # Both are possible: in a chat time goes on, and by days more often than by months.
     steps = [(one[0] != two[0], one[1] != two[1]) for one, two in itertools.pairwise(dates)]
     return _MONTH_FIRST if sum(b for _, b in steps) > sum(a for a, _ in steps) else _DAY_FIRST
+
+
+# Three numbers and no clock yet.
+_NUMERIC = re.compile(r"\D*\d+[^\d:]+\d+[^\d:]+\d+")
+_CLOCK = re.compile(r"(\d{1,2})(?:[:.]|\s?h\s?)(\d{2})(?:[:.](\d{2}))?\D*$")
+_OFFSET = re.compile(r"\s?(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})$")
+_PARTS = re.compile(r"(?<=:\d{2})[.,]\d{1,9}(?!\d)")
+_PASSED = re.compile(r"(?:(\d+)h )?(?:(\d+)m )?(\d+)s$")
+_MARKS = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\u061c\ufeff]")
+_LATE = re.compile(r"[Pp]\.?\s?[Mm]\b|下午|中午|晚上|午後|오후|م|ب\.ظ|μ\.μ|e pasdites")
+_EARLY = re.compile(r"[Aa]\.?\s?[Mm]\b|上午|凌晨|清晨|早上|午前|오전|ص|ق\.ظ|π\.μ|e paradites")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = re.compile(r"\b(" + "|".join(_MONTHS) + r")[a-z]*", re.IGNORECASE)
+# The years of the Thai calendar are 543 more.
+_THAI_YEARS, _FIRST_THAI_YEAR = 543, 2400
 
 
 class _Clock:
@@ -215,41 +193,64 @@ class _Clock:
 
     def read(self, told: bytes | None) -> int | None:
         """Microseconds since 1970; what cannot be read is the time before."""
-        time = self._parsed(told.decode("ascii", "ignore")) if told else None
+        time = self._parsed(_MARKS.sub("", decoded(told)).strip()) if told else None
         if time is None or (self._latest is not None and time < self._latest):
             return self._latest
         self._latest = time
         return time
 
     def _parsed(self, told: str) -> int | None:
-        numbers = [int(part) for part in re.findall(r"\d+", told)]
-        late = re.search(r"([AaPp])\.?\s?[Mm]", told)
-        if len(numbers) in {2, 3} and re.match(r"\d{1,2}:", told):
-            return self._of_day(numbers)
-        if late is None and re.match(r"\d{4}-\d{2}-\d{2}", told):
+        passed = _PASSED.match(told)
+        if passed:
+            hours, minutes, seconds = (int(part or 0) for part in passed.groups())
+            return from_datetime(self._day) + (hours * 3600 + minutes * 60 + seconds) * 1_000_000
+        if re.match(r"\d{4}-\d{2}-\d{2}|\d{10}", told) and told.isascii():
             found = microseconds(told.replace(",", "."), self._zone)
             if found is not None:
                 return found
-        if len(numbers) < 5:
+        bare = _PARTS.sub("", _OFFSET.sub("", told))
+        clock = _CLOCK.search(bare)
+        if clock is None:
             return None
-        date, clock = numbers[:3], ([*numbers[3:6], 0])[:3]
-        order = _YEAR_FIRST if date[0] > 31 else self._order
-        for turned in (order, _DAY_FIRST, _MONTH_FIRST):
-            year, month, day = (date[turned.index(unit)] for unit in "ymd")
-            hour = clock[0] % 12 + 12 * (late[1] in "Pp") if late else clock[0]
-            try:
-                moment = datetime(  # noqa: DTZ001 - the zone is put in beside it
-                    year + 2000 * (year < 100), month, day, hour, clock[1], clock[2]
-                )
-            except ValueError:
-                continue
+        hour, minute, second = (int(part or 0) for part in clock.groups())
+        if _LATE.search(told):
+            hour = hour % 12 + 12
+        elif _EARLY.search(told):
+            hour %= 12
+        date = self._date(bare[: clock.start()])
+        try:
+            if date is None:
+                return self._of_day(hour, minute, second)
+            moment = datetime(*date, hour, minute, second)  # noqa: DTZ001 - the zone is put in beside it
             return from_datetime(moment, self._zone)
+        except ValueError:
+            return None
+
+    def _date(self, told: str) -> tuple[int, int, int] | None:
+        """Year, month and day; None where there is only a clock."""
+        numbers = [int(part) for part in re.findall(r"\d+", told)]
+        month = _MONTH.search(told)
+        if month is not None and numbers:
+            year = numbers[1] if len(numbers) > 1 else self._day.year
+            return self._year(year), _MONTHS.index(month[1].lower()) + 1, numbers[0]
+        if len(numbers) == 2:
+            first, second = numbers
+            number, day = (second, first) if first > 12 else (first, second)
+            return self._day.year, number, day
+        if len(numbers) != 3:
+            return None
+        order = _YEAR_FIRST if numbers[0] > 31 else self._order
+        for turned in (order, _DAY_FIRST, _MONTH_FIRST):
+            year, number, day = (numbers[turned.index(unit)] for unit in "ymd")
+            if 1 <= number <= 12 and 1 <= day <= 31:
+                return self._year(year), number, day
         return None
 
-    def _of_day(self, numbers: list[int]) -> int | None:
-        hour, minute, second = ([*numbers, 0])[:3]
-        if hour > 23 or minute > 59 or second > 59:
-            return None
+    def _year(self, year: int) -> int:
+        year += 2000 * (year < 100)
+        return year - _THAI_YEARS if year > _FIRST_THAI_YEAR else year
+
+    def _of_day(self, hour: int, minute: int, second: int) -> int | None:
         moment = self._day.replace(hour=hour, minute=minute, second=second)
         time = from_datetime(moment, self._zone)
         if self._latest is not None and time < self._latest:
