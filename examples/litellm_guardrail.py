@@ -2,7 +2,10 @@
 
 guardrails:
   - guardrail_name: masker
-    litellm_params: {guardrail: my_guards.guardrail, mode: [pre_call, post_call], default_on: true}
+    litellm_params:
+      guardrail: masker.middleware.litellm.MaskerGuardrail  # or a function of yours that makes one
+      mode: [pre_call, post_call]
+      default_on: true
 """
 
 from __future__ import annotations

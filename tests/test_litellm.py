@@ -15,11 +15,13 @@ from hypothesis import given, settings
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm
+from litellm.integrations.custom_logger import CustomLogger
 from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
 from pydantic import BaseModel
 
 from masker import Masker
-from masker.middleware.litellm import MaskerGuardrail
+from masker.errors import UnknownRuleError
+from masker.middleware.litellm import MaskerGuardrail, MaskingError, ModeRefusedError
 from models import Model
 from pipelines import chunked, seeds
 from servers import served
@@ -277,18 +279,27 @@ def test_tokens_live_as_long_as_the_call() -> None:
 
 def test_masking_that_breaks_lets_nothing_through(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> Any:
-        raise ValueError
+        # LiteLLM tells the client, and its log, the text of whatever is raised.
+        raise ValueError(SPACED)
 
     guard = MaskerGuardrail(MASKER)
     monkeypatch.setattr("masker.middleware.documents.slots", broken)
-    data = {"messages": [{"role": "user", "content": SPACED}], "litellm_call_id": "1"}
-    with pytest.raises(ValueError, match=r"^$"):
+    messages = [{"role": "user", "content": SPACED}]
+    data: dict[str, Any] = {
+        "messages": messages, "litellm_call_id": "1", "model": "m",
+        "proxy_server_request": {"body": {"messages": messages}},
+    }  # fmt: skip
+    with pytest.raises(MaskingError, match=r"^masking failed$"):
         asyncio.run(guard.async_pre_call_hook(None, None, data, "acompletion"))
-    with pytest.raises(ValueError, match=r"^$"):
+    # What it could not do, the proxy logs with the request.
+    assert "1111" not in str(data)
+    with pytest.raises(MaskingError, match=r"^masking failed$"):
         through(guard, chunk(SPACED), chunk(None, "stop"))
     answer = litellm.ModelResponse(
         choices=[litellm.Choices(message=litellm.Message(content=SPACED))]
     )
+    with pytest.raises(MaskingError, match=r"^masking failed$"):
+        asyncio.run(guard.async_post_call_success_hook({"litellm_call_id": "1"}, None, answer))
     # LiteLLM goes on with the answer it has where this hook raises: so it is emptied.
     shown = asyncio.run(
         guard.async_post_call_success_deployment_hook({"litellm_call_id": "1"}, answer, None)
@@ -382,3 +393,93 @@ def test_a_guardrail_that_is_off_runs_where_it_is_named(served_model: tuple[Mode
     assert SPACED in spoken.seen
     ask(served_model, guard, f"is {SPACED} mine?", stream=False, guardrails=["masker"])
     assert SPACED not in spoken.seen
+
+
+# -- what is logged ------------------------------------------------------------------------------
+
+
+class Logged(CustomLogger):  # type: ignore[misc,unused-ignore] # untyped base
+    """A callback that keeps all that LiteLLM tells of a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = ""
+        self.heard = asyncio.Event()
+
+    async def async_log_success_event(
+        self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        self.told += f"{kwargs} {response_obj}"
+        self.heard.set()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_what_is_logged_of_a_call_is_masked(
+    served_model: tuple[Model, str], stream: bool, first: bool
+) -> None:
+    spoken, address = served_model
+    spoken.chunks = ["it is ", *SPACED, ", yes"]
+    guard, logged = MaskerGuardrail(MASKER), Logged()
+
+    async def call() -> None:
+        answer = await (guard if stream else litellm).acompletion(
+            model="openai/m", api_base=address, api_key="none", stream=stream,
+            messages=[{"role": "user", "content": f"card {CARD} ok"}],
+        )  # fmt: skip
+        if stream:
+            async for _ in answer:
+                pass
+        await asyncio.wait_for(logged.heard.wait(), 30)
+
+    kept = litellm.callbacks
+    litellm.callbacks = [guard, logged] if first else [logged, guard]
+    try:
+        asyncio.run(call())
+    finally:
+        litellm.callbacks = kept
+    assert "**** **** **** " in logged.told
+    assert CARD not in logged.told.replace(" ", "")
+
+
+def test_what_cannot_be_masked_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> Any:
+        raise ValueError(SPACED)
+
+    guard = MaskerGuardrail(MASKER)
+    monkeypatch.setattr("masker.middleware.documents.slots", broken)
+    answer = litellm.ModelResponse(
+        choices=[litellm.Choices(message=litellm.Message(content=SPACED))]
+    )
+    details: dict[str, Any] = {
+        "messages": [{"role": "user", "content": SPACED}], "original_response": SPACED,
+        "standard_logging_object": {"id": "1", "messages": SPACED, "response": {"x": SPACED}},
+    }  # fmt: skip
+    told = asyncio.run(guard.async_logging_hook(details, answer, "acompletion"))
+    assert "4111" not in str(told)
+    assert told[0]["standard_logging_object"]["id"] == "1"
+    # What is on its way to the client is not what is logged.
+    assert "4111" in str(answer)
+
+
+# -- the proxy's configuration --------------------------------------------------------------------
+
+
+def test_a_configuration_that_would_mask_nothing_stops_the_proxy() -> None:
+    """At a `ValueError` or `TypeError` the proxy starts without its guardrail, and says so once."""
+    with pytest.raises(ModeRefusedError) as mode:
+        MaskerGuardrail(event_hook="during_call")
+    with pytest.raises(ModeRefusedError):
+        MaskerGuardrail(event_hook=["pre_call", "pre_mcp_call"])
+    with pytest.raises(UnknownRuleError) as rule:
+        MaskerGuardrail(rule_names=["payment-cart"])
+    assert not isinstance(mode.value, ValueError | TypeError)
+    assert not isinstance(rule.value, ValueError | TypeError)
+
+
+def test_the_rules_of_a_guardrail_may_stand_in_the_configuration() -> None:
+    guard = MaskerGuardrail(rule_names=["cn-resident-id"], event_hook="pre_call", default_on=None)
+    data = {"messages": [{"role": "user", "content": f"card {CARD} ok"}], "litellm_call_id": "1"}
+    after = asyncio.run(guard.async_pre_call_hook(None, None, data, "acompletion"))
+    assert after["messages"][0]["content"] == f"card {CARD} ok"
+    assert guard.default_on is False

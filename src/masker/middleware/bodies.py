@@ -145,6 +145,15 @@ class Talk:
                     shown = self.masked(group[0], group[0].text, restore=True)
                 document.put(group[0], shown)
 
+    def scan(self, document: Document) -> None:
+        """Mask a document that tells of what was said: nothing of it is stored or remembered."""
+        found = self._found(document)
+        self._mask_alone(document, found, restore=False)
+        for group in _groups(found):
+            messages = [self._message(slot.text, slot, "user") for slot in group]
+            for slot, text in zip(group, self.pipeline.scan(messages), strict=True):
+                document.put(slot, text)
+
     def give_alone(self, document: Document) -> None:
         """Mask a document of the application whose every text is whole and by itself."""
         for slot in self._found(document):

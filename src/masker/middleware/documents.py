@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -300,9 +301,9 @@ def is_chunk(document: Document, *, default: bool) -> bool:
 
 def _dicts(tree: Any) -> Iterator[dict[str, Any]]:
     """The objects of a document, the outer ones first."""
-    waiting = [tree]
+    waiting = deque([tree])
     while waiting:
-        value = waiting.pop(0)
+        value = waiting.popleft()
         if isinstance(value, dict):
             yield value
             waiting += [item for item in value.values() if isinstance(item, dict | list)]

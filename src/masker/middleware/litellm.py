@@ -1,8 +1,9 @@
 """masker as a guardrail of LiteLLM: `litellm.callbacks = [MaskerGuardrail(masker)]`.
 
-In the proxy it is a custom guardrail; its hooks mask what a request says before the model is
-called, a whole answer, and a streamed one chunk by chunk, whatever the chunks are: LiteLLM's own
-objects, or the raw events of another provider's protocol. With the SDK the same object masks
+In the proxy it is a custom guardrail, named by its class; its hooks mask what a request says before
+the model is called, a whole answer, a streamed one chunk by chunk, whatever the chunks are
+(LiteLLM's own objects, or the raw events of another provider's protocol), and what is logged of
+the call. With the SDK the same object masks
 what `litellm.acompletion` sends and answers; for streams call its own `acompletion`.
 `litellm.completion`, which blocks, asks no such callback: use the OpenAI client with
 `masker.middleware.openai` there.
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +36,7 @@ from masker.middleware.bodies import Chunks, EventBody, Talk
 from masker.middleware.documents import Document, Fields
 from masker.middleware.flow import ConversationRedactor, Store
 from masker.middleware.history import Unfinished
+from masker.middleware.litellm_logs import Mask, mask_details, mask_request
 from masker.middleware.pipeline import AsyncPipeline
 
 # Ids and settings that stand beside what was said; token probabilities say it again, in pieces.
@@ -64,11 +67,32 @@ _SAID = (
 )  # fmt: skip
 # Objects that somebody else made, of any shape.
 _VALUES = (*FIELDS.values, "provider_specific_fields")
+# Where it may run. In the others LiteLLM would call nothing that masks.
+_MODES = (
+    GuardrailEventHooks.pre_call, GuardrailEventHooks.post_call, GuardrailEventHooks.logging_only,
+)  # fmt: skip
 _LIMIT = 1 << 26
 MAX_CALLS = 10_000
 
 
 _WRAPPED: ContextVar[bool] = ContextVar("_WRAPPED", default=False)
+
+
+class MaskingError(MaskerError):
+    """Masking failed, and nothing goes on; whatever it was, its text may hold what was said."""
+
+    def __init__(self) -> None:
+        super().__init__("masking failed")
+
+
+class ModeRefusedError(MaskerError):
+    """A guardrail was to run only where it masks nothing.
+
+    No `ValueError`: at those the proxy starts without the guardrail.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the mode of masker in litellm is of pre_call, post_call, logging_only")
 
 
 class StreamRefusedError(MaskerError):
@@ -168,6 +192,8 @@ def _plain(value: Any, talk: Talk) -> Any:
 class MaskerGuardrail(CustomGuardrail):  # type: ignore[misc,unused-ignore] # untyped base
     """The guardrail; keyword arguments it does not know are LiteLLM's (`guardrail_name`, ...).
 
+    * `rule_names`, `rules_path`: what a `Masker` is made of where none is given, as in the
+      configuration of the proxy.
     * `tokens`: the model sees `<CARD_1>`, and the answer is given the number back.
     * `unfinished="shown"`: the model sees the "4" of a last "see page 4", which may be the start
       of a number, as long as no word calls it one.
@@ -181,19 +207,22 @@ class MaskerGuardrail(CustomGuardrail):  # type: ignore[misc,unused-ignore] # un
         unfinished: Unfinished = "masked",
         store: Store | None = None,
         redactor: ConversationRedactor | None = None,
+        rule_names: Sequence[str] | None = None,
+        rules_path: str | None = None,
         guardrail_name: str = "masker",
-        default_on: bool = True,
+        default_on: bool | None = True,
         **settings: Any,
     ) -> None:
-        settings.setdefault(
-            "event_hook", [GuardrailEventHooks.pre_call, GuardrailEventHooks.post_call]
-        )
-        super().__init__(guardrail_name=guardrail_name, default_on=default_on, **settings)
+        modes = settings.setdefault("event_hook", list(_MODES))
+        if not set(_named_modes(modes)) <= set(_MODES):
+            raise ModeRefusedError
+        super().__init__(guardrail_name=guardrail_name, default_on=bool(default_on), **settings)
         self._pipeline = AsyncPipeline(
-            masker or Masker(), tokens=tokens, unfinished=unfinished, store=store,
-            redactor=redactor,
+            masker or Masker(rule_names, rules_path), tokens=tokens,
+            unfinished=unfinished, store=store, redactor=redactor,
         )  # fmt: skip
         self._unnamed = self._pipeline.without_store()
+        self._logs = AsyncPipeline(self._pipeline.masker)
         # Calls that are under way.
         self._calls: OrderedDict[str, Talk] = OrderedDict()
 
@@ -219,18 +248,30 @@ class MaskerGuardrail(CustomGuardrail):  # type: ignore[misc,unused-ignore] # un
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Any
     ) -> dict[str, Any]:
         """Mask what a request says."""
-        talk = self._talk(data)
         said = {name: data[name] for name in _SAID if data.get(name) is not None}
-        document = Document(_plain(said, talk))
-        await talk.take(document)
-        masked = document.apply()
-        data.update(masked)
+        with _failing_closed():
+            try:
+                talk = self._talk(data)
+                document = Document(_plain(said, talk))
+                await talk.take(document)
+                self._replace(data, document.apply(), self._logged)
+            except BaseException:
+                # The proxy logs what it could not do.
+                self._replace(data, dict.fromkeys(said), lambda _: None)
+                raise
+        self.mark_pre_call_hook_ran(data)
+        return data
+
+    def _replace(self, data: dict[str, Any], said: dict[str, Any], logged: Mask) -> None:
+        """Put something else in the place of what a request says, wherever LiteLLM keeps it."""
+        data.update(said)
+        log = data.get("litellm_logging_obj")
+        if log is not None:
+            mask_request(log, logged)
         # The proxy keeps the request as it came, and logs it.
         asked = data.get("proxy_server_request")
         if isinstance(asked, dict) and isinstance(asked.get("body"), dict):
-            asked["body"] = {**asked["body"], **copy.deepcopy(masked)}
-        self.mark_pre_call_hook_ran(data)
-        return data
+            asked["body"] = {**asked["body"], **copy.deepcopy(said)}
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: Any
@@ -246,15 +287,56 @@ class MaskerGuardrail(CustomGuardrail):  # type: ignore[misc,unused-ignore] # un
         named = data.get("guardrails") or ()
         return bool(self.default_on) or self.guardrail_name in named
 
+    # -- what is logged ------------------------------------------------------------------------
+
+    def should_run_guardrail(self, data: Any, event_type: GuardrailEventHooks) -> bool:
+        """Whether it runs; what is logged is masked wherever anything of the call is."""
+        kinds = [event_type]
+        if event_type == GuardrailEventHooks.logging_only:
+            kinds += [GuardrailEventHooks.pre_call, GuardrailEventHooks.post_call]
+        return any(super(MaskerGuardrail, self).should_run_guardrail(data, kind) for kind in kinds)
+
+    async def async_logging_hook(
+        self, kwargs: dict[str, Any], result: Any, call_type: str
+    ) -> tuple[dict[str, Any], Any]:
+        """Mask what loggers are given of a call."""
+        return self.logging_hook(kwargs, result, call_type)
+
+    def logging_hook(
+        self, kwargs: dict[str, Any], result: Any, call_type: str
+    ) -> tuple[dict[str, Any], Any]:
+        """Mask what loggers that block are given of a call."""
+        held = {"result": result}
+        mask_details(kwargs, self._logged)
+        mask_details(held, self._logged)
+        return kwargs, held["result"]
+
+    def _logged(self, value: Any) -> Any:
+        """A note of what was said, masked; it is a copy that belongs to nobody else."""
+        talk = Talk(self._logs, self._logs, FIELDS, None, for_model=True)
+        if isinstance(value, str):
+            document = talk.document(value.encode("utf-8", "surrogatepass"), inbound=True)
+            if document is None:
+                return talk.alone(value)
+            talk.scan(document)
+            return document.write().decode("utf-8", "surrogatepass")
+        if not hasattr(value, "model_dump"):
+            document = Document(_plain(value, talk))
+            talk.scan(document)
+            return document.apply()
+        talk.scan(_read(value, talk))
+        return value
+
     # -- behind it -----------------------------------------------------------------------------
 
     async def async_post_call_success_hook(
         self, data: dict[str, Any], user_api_key_dict: Any, response: Any
     ) -> Any:
         """Mask a whole answer."""
-        talk = self._talk(data)
-        await talk.give(_read(response, talk))
-        await self._over(data)
+        with _failing_closed():
+            talk = self._talk(data)
+            await talk.give(_read(response, talk))
+            await self._over(data)
         return response
 
     async def async_post_call_success_deployment_hook(
@@ -280,15 +362,20 @@ class MaskerGuardrail(CustomGuardrail):  # type: ignore[misc,unused-ignore] # un
                 if isinstance(item, str | bytes):
                     as_text = isinstance(item, str)
                     source = item.encode() if isinstance(item, str) else item
-                    out = await events.feed(source, last=False)
+                    with _failing_closed():
+                        out = await events.feed(source, last=False)
                     if out:
                         yield out.decode() if as_text else out
                     continue
-                for shown in await self._shown(item, talk, chunks):
-                    yield shown
-            if out := await events.feed(b"", last=True):
+                with _failing_closed():
+                    shown = await self._shown(item, talk, chunks)
+                for each in shown:
+                    yield each
+            with _failing_closed():
+                out, rests = await events.feed(b"", last=True), await chunks.end()
+            if out:
                 yield out.decode() if as_text else out
-            for rest in await chunks.end():
+            for rest in rests:
                 yield _source(rest)
         finally:
             await self._over(request_data)
@@ -321,6 +408,28 @@ class MaskerGuardrail(CustomGuardrail):  # type: ignore[misc,unused-ignore] # un
             return answer
         data = {"litellm_call_id": answer.logging_obj.litellm_call_id}
         return self.async_post_call_streaming_iterator_hook(None, answer, data)
+
+
+@contextmanager
+def _failing_closed() -> Iterator[None]:
+    """LiteLLM tells the client, and its log, the text of whatever is raised."""
+    try:
+        yield
+    except MaskerError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever it was
+        raise MaskingError from None
+
+
+def _named_modes(modes: Any) -> Iterator[str]:
+    """Modes as LiteLLM takes them: one, several, or by the tags of a call."""
+    if isinstance(modes, str):
+        yield modes
+    elif isinstance(modes, list):
+        yield from modes
+    elif modes is not None:
+        for each in (*modes.tags.values(), modes.default or []):
+            yield from _named_modes(each)
 
 
 def _source(document: Document) -> Any:
