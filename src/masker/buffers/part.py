@@ -20,7 +20,8 @@ from typing import Literal, NamedTuple
 
 from masker.core.lanes import Lane
 from masker.core.messages import MaskedMessage, Message
-from masker.core.redactor import Asked, LaneKey, MessageKey, Place
+from masker.core.questions import Asked
+from masker.core.redactor import LaneKey, MessageKey, Place
 
 Scope = tuple[Literal["conversation", "subject"], str]
 

@@ -65,14 +65,20 @@ X_FORMS = "".join(chr(code) for code, value in LETTERS.items() if value == "X") 
 COMPACT: dict[int, str] = {**VALUE, **LETTERS, **{ord(c): "X" for c in X_FORMS}}
 
 # Typed between the digits of a number. A tab is not among them: it parts the cells of a table.
-_TYPED = ".,，、/／\\＼·•‧・･∙⋅●．。｡_＿‿~～ー−()（）…'‘’\"“”=^"
+_TYPED = ".,，、/／\\＼·•‧・･∙⋅●．。｡_＿‿~～ー−()（）…'‘’\"“”=^⁄∕⸱⸳᛫"
+# Blank to the eye, though letters or symbols by their category.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 _ZERO_WIDTH_MARKS = "\ufe00-\ufe0f\u20dd-\u20e3\u0300-\u036f\U000e0100-\U000e01ef"
 
 
 def _separator_codes() -> list[int]:
-    codes = {ord(char) for char in _TYPED}
+    codes = {ord(char) for char in _TYPED + _BLANK}
     for code in chain(range(0x3100), range(0xFE00, 0x10000), range(0xE0001, 0xE0080)):
-        if unicodedata.category(chr(code)) in {"Zs", "Zl", "Zp", "Pd", "Cc", "Cf"}:
+        char = chr(code)
+        if unicodedata.category(char) in {"Zs", "Zl", "Zp", "Pd", "Pc", "Cc", "Cf"}:
+            codes.add(code)
+        elif unicodedata.normalize("NFKC", char) in _TYPED:
+            # Half and full width, small, superscript.
             codes.add(code)
     codes.discard(ord("\t"))
     return sorted(codes)
@@ -107,7 +113,9 @@ WORD_AFTER_NUMERAL = (
     "则則来來再度例旁方流番概早晚生心线線刀路届屆季级級等环環维維国國"
 )
 # Hanzi that may stand before a lone numeral which is a digit all the same (卡号是六).
-BEFORE_LONE_NUMERAL = "是为為号號码碼位到面边邊段分"
+BEFORE_LONE_NUMERAL = "是为為号號码碼位到面边邊段分有再来來后後加"
+# Formal and spoken numerals that begin no ordinary word.
+NEVER_A_WORD = "壹弌贰貳叁參肆柒捌玖幺〇"
 WORD_BEFORE_NUMERAL = (
     "第周期拜万萬十初唯之统統同单單专專另逐任某每百千几幾上下这這那近约約大小老其划劃惟"
 )

@@ -38,29 +38,19 @@ _ASKS_BY_WORD = re.compile(
     r"[^\w](?:please|pls|provide|give|tell|send|enter|type|what|which|may|can|could|need|confirm|share"
     r"|verify|supply|state|read)\b"
 ).search
-_ASKS_FOR_IT = re.compile(
-    r"发我|发来|发过来|發我|發來|發過來|给我|給我|报给|報給|报下|報下|发下|發下|给下|念|说一下|說一下|来一个|要"
-    r"|\b(?:go ahead|ready|let me have|let me get|i'd like|i'll take)\b"
-)
 # Who speaks of a number as theirs gives it, whatever they ask; and so does who says that they will.
-_OWN = re.compile(r"我的|我卡|我身份|\b(?:my|mine)\b")
+OWN = re.compile(r"我的|我卡|我身份|\b(?:my|mine)\b")
 _GIVES = re.compile(
     r"我[一-鿿]{0,3}(?:报|報|发|發|提供|告诉|告訴|输入|輸入|填)(?!我)"
     r"|\b(?:i'?ll|i will|i am|i'm|i can|i|let me) (?:just |now |then )?"
     r"(?:giv|send|provid|shar|typ|enter|read|tell|confirm|verify)"
 )
-_SEVERAL = re.compile(
-    r"[两兩三四几幾各每所另](?:个|個|张|張|位|人|名|有)|都|分别|分別|全部|和(?:您|你|他|她|其)|们|們|另外"
-    r"|\b(?:both|all|two|three|each|every|cards|ids|numbers|other|another|everyone|passengers|guests)\b"
-)
-_DIGIT = re.compile(f"[{characters.DIGIT_CLASS}]")
 _STARS = re.compile(r"\*+")
 # **CVV:** 123, CVV: **123**, *code* 123456: so Markdown and WhatsApp emphasise.
 _EMPHASIS = re.compile(
     r"(?<![^\s:：(（|>-])\*{1,2}(?=[^\W_])|(?<=[^\W\d_]|[:：])\*{1,2}(?=[\s:：,，]|$)"
 )
-_NAMES_A_NUMBER = re.compile(r"号|號|码|碼|#|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
-_NUMBER_FOLLOWS = re.compile(r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)")
+NAMES_A_NUMBER = re.compile(r"号|號|码|碼|#|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
 # A phone number in its groups, with what stands between them, is no longer than this.
 PHONE = 15
@@ -129,7 +119,7 @@ def listen(rules: RuleSet, text: str) -> Talk:
     asks = _ASKS_BY_SIGN(lowered) is not None or _ASKS_BY_WORD(" " + lowered) is not None
     if asks and _GIVES.search(lowered):
         asks = False
-    announces = 0 if asks and not _OWN.search(lowered) else _announced(words, lowered)
+    announces = 0 if asks and not OWN.search(lowered) else _announced(words, lowered)
     return Talk(lowered, words, speaks_for & ~speaks_against, speaks_for, asks, announces)
 
 
@@ -177,15 +167,16 @@ def read(
     *,
     note: int = 1,
     asked: int = 0,
+    alone: int = 0,
     heard: int = 0,
     refused: int = 0,
 ) -> tuple[tuple[Piece, ...], ...]:
     """The runs of a text, as pieces of numbers, for each track.
 
     `talk` and `tracks` are what `listen` and `runs` say of it, where that is known. `asked`
-    holds the rules that the other party asked for, or that this sender announced last; `heard`
-    those that were spoken of lately; `refused` those of which an answer that is one bare run,
-    long enough to be one, is none.
+    holds the rules that the other party asked for, or that this sender announced last, `alone`
+    those of them beside which nothing else was; `heard` those that were spoken of lately;
+    `refused` those of which an answer that is one bare run, long enough to be one, is none.
     """
     if talk is None:
         talk = listen(rules, text)
@@ -193,7 +184,7 @@ def read(
         tracks = runs(rules, text, talk)
     pieces = tuple(
         [
-            _pieces(text, talk, found, number, note, asked, heard)
+            _pieces(text, talk, found, number, note, asked, alone, heard)
             for number, found in enumerate(tracks)
         ]
     )
@@ -217,54 +208,13 @@ def _refuse(pieces: tuple[Piece, ...], refused: int) -> tuple[Piece, ...]:
     return (piece._replace(denied=piece.denied | (refused & ~(piece.weak | piece.near))),)
 
 
-def other_number_asked(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:
-    """The rules of which a question, by naming another number, says that it wants none."""
-    refused = speaks_for = 0
-    for start, end, yes, no in words:
-        speaks_for |= yes
-        if _NAMES_A_NUMBER.search(lowered[start:end]) or _NUMBER_FOLLOWS.match(lowered, end):
-            refused |= no
-    return refused & ~speaks_for
-
-
-def prompted(talk: Talk) -> tuple[int, int, int]:
-    """What words that are no question ask for: rules, those they refuse, and those they mention.
-
-    Nothing but a number's name (卡号; "and your card number:") asks for it when another says it.
-    """
-    words, lowered = talk.words, talk.lowered
-    if _NAMES_A_NUMBER.search(lowered) is None or _OWN.search(lowered) or _DIGIT.search(lowered):
-        return 0, 0, 0
-    if _ASKS_FOR_IT.search(lowered) or gaps.edge(_without(lowered, words)) <= gaps.LABEL:
-        return talk.speaks_for, other_number_asked(words, lowered), 0
-    mentioned = 0
-    for start, end, yes, no in words:
-        if _NAMES_A_NUMBER.search(lowered[start:end]) or _NUMBER_FOLLOWS.match(lowered, end):
-            mentioned |= yes & ~no
-    return 0, 0, mentioned & talk.speaks_for
-
-
-def asks_for_several(talk: Talk) -> bool:
-    """Whether a question is for more numbers than one of a kind (两位的身份证号, both cards)."""
-    return _SEVERAL.search(talk.lowered) is not None
-
-
-def _without(lowered: str, words: Sequence[tuple[int, int, int, int]]) -> str:
-    """What is said besides the words of rules."""
-    rest, last = [], 0
-    for start, end, _, _ in words:
-        rest.append(lowered[last:start])
-        last = max(last, end)
-    return " ".join([*rest, lowered[last:]])
-
-
 def _announced(words: Sequence[tuple[int, int, int, int]], lowered: str) -> int:
     """The rules whose number a text says is coming (my card number is; 卡号发你; 卡号：)."""
     start, end, yes, no = words[-1]
     if len(lowered) - end > NEAR_BEFORE or not yes or no == yes:
         return 0
     word, rest = lowered[start:end], lowered[end:]
-    if _NAMES_A_NUMBER.search(word) or _NAMES_A_NUMBER.match(rest.lstrip()) or _POINTS.search(rest):
+    if NAMES_A_NUMBER.search(word) or NAMES_A_NUMBER.match(rest.lstrip()) or _POINTS.search(rest):
         return yes & ~no
     return 0
 
@@ -283,6 +233,7 @@ def _pieces(
     track: int,
     note: int,
     asked: int,
+    alone: int,
     heard: int,
 ) -> tuple[Piece, ...]:
     if not runs:
@@ -331,7 +282,7 @@ def _pieces(
             weak |= (heard | asked) & ~denied
             if asked and min(lead, opens) <= gaps.LABEL:
                 near |= asked & ~denied
-                named |= asked & ~denied
+                named |= alone & ~denied
         value = _value(text, start, end)
         pieces.append(
             Piece(note, track, index, value, start, end, gap, lead, tail,

@@ -32,7 +32,7 @@ def echoes(
     if not numbers:
         return ()
     parts = {part[:3] for one in numbers for part, _ in one.parts}
-    echoed = []
+    echoed: dict[tuple[tuple[Piece, int], ...], Candidate] = {}
     for number in numbers:
         value = _value(number)
         notes = {piece.note for piece, _ in number.parts}
@@ -43,8 +43,10 @@ def echoes(
             for group in _groups(mine):
                 copies = _copies(group, value, number.keep_last)
                 if copies:
-                    echoed.append(number._replace(parts=copies, kind=Kind.ECHO, score=ECHOED))
-    return tuple(echoed)
+                    echo = number._replace(parts=copies, kind=Kind.ECHO, score=ECHOED)
+                    if echoed.setdefault(copies, echo).length < echo.length:
+                        echoed[copies] = echo
+    return tuple(echoed.values())
 
 
 def _is_whole(one: Candidate) -> bool:

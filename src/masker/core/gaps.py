@@ -300,6 +300,14 @@ _LABEL_WORDS = frozenset(
         "split",
         "splitting",
         "broken",
+        "far",
+        "coming",
+        "there's",
+        "theres",
+        "brb",
+        "haha",
+        "hm",
+        "lol",
         "iphone",
         "ipad",
         "android",
@@ -311,15 +319,19 @@ _ASIDE = r"\[[^\W\d_]{1,10}\]|(?<!\w)@[^\W\d]{1,20}(?![\w'])"
 # Possessive: an aside could be read as a bracket and a word as well, twice as often for each. So
 # what begins like something shorter comes first.
 LABEL_SOURCE = (
-    rf"(?:{_ASIDE}|(?<![A-Za-z])(?:1st|2nd|3rd|4th)(?![A-Za-z'])|[\W_0-9]|[{LABEL_HANZI}]"
+    rf"(?:{_ASIDE}|先[这這](?:些|么多|麼多)|(?<![A-Za-z])(?:1st|2nd|3rd|4th)(?![A-Za-z'])|[\W_0-9]|[{LABEL_HANZI}]"
     rf"|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*+"
 )
 ONLY_LABEL = re.compile(LABEL_SOURCE, re.IGNORECASE)
 # Most talk is no label by its first word, and says so at a fraction of the cost.
-_NO_LABEL = re.compile(rf"[^\W_0-9A-Za-z{LABEL_HANZI}]").search
+# (些 is one in 先这些 only.)
+_NO_LABEL = re.compile(rf"[^\W_0-9A-Za-z些{LABEL_HANZI}]").search
 _LETTERS = re.compile("[a-z]+").findall
 _LABEL_LETTERS = frozenset(letters for word in _LABEL_WORDS for letters in _LETTERS(word))
-_LABEL_SO_FAR = regex.compile(LABEL_SOURCE, regex.IGNORECASE)
+# Marks, joiners and connectors are letters to `regex`, and none to `re`.
+_LABEL_SO_FAR = regex.compile(
+    LABEL_SOURCE.replace(r"[\W_0-9]", r"[\W_0-9\p{M}\p{Pc}\u200c\u200d]"), regex.IGNORECASE
+)
 
 
 def between(gap: str) -> int:

@@ -7,13 +7,23 @@ may become one; what is neither falls away at once.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from masker.core import compact, evidence, gaps
 from masker.core.compact import Piece
 from masker.core.evidence import Candidate, Joint, Kind
 from masker.core.render import Note
-from masker.core.repeats import digits_of, merge, sent_again
+from masker.core.repeats import (
+    MAX_CORRECTIONS,
+    MISTYPED_TWICE,
+    again,
+    digits_of,
+    is_again,
+    merge,
+    resends,
+    sent_again,
+)
 from masker.core.ruleset import MAX_VALUE, RuleSet, Track
 
 # More joints than this at once are no dictation; the oldest are then masked for good.
@@ -24,6 +34,16 @@ SMALL_CHANGE = 3
 PASSING_RUNS = 4
 # A part with fewer digits, which no words call one, is no beginning to be waited on.
 LEAST_WAITING = 4
+# What people say when they put something right.
+_CORRECTS = re.compile(
+    r"不对|不對|不是|错|錯|更正|纠正|应该是|應該是|我是说|抱歉|对不起|對不起|重发|重來|重来|重说|再说一遍"
+    r"|\b(?:sorry|oops|no|wait|typo|mistake|wrong|correct(?:ion)?|mean|meant|scratch|should be"
+    r"|again)\b",
+    re.IGNORECASE,
+).search
+_YEAR = re.compile("(?:19|20)[0-9]{2}").fullmatch
+# What is as long as a number is none of its groups.
+LEAST_WHOLE = 13
 
 
 class Before(NamedTuple):
@@ -44,9 +64,14 @@ class After(NamedTuple):
 
 
 def join(
-    rules: RuleSet, before: Before, tracks: tuple[tuple[Piece, ...], ...], note: Note
+    rules: RuleSet,
+    before: Before,
+    tracks: tuple[tuple[Piece, ...], ...],
+    note: Note,
+    *,
+    more: bool = False,
 ) -> After:
-    """Every joint after this message's runs."""
+    """Every joint after this message's runs; `more`: after those of it that there are so far."""
     alive: list[Joint] = []
     found: list[Candidate] = []
     ended: list[Joint] = []
@@ -60,7 +85,7 @@ def join(
         if before.recent:
             resent, again = sent_again(open_joints, before.candidates, before.recent, pieces)
             found += again
-        step = _Step(track, pieces, before)
+        step = _Step(track, pieces, before, note.message.text)
         for piece in pieces:
             open_joints = step.take_in(piece, open_joints)
             ended += step.ended
@@ -76,7 +101,8 @@ def join(
                 merge(merged, joint)
             open_joints = list(merged.values())
         alive += open_joints
-    alive = whole.sift(alive)
+    if not more:
+        alive = whole.sift(alive)
     found += _behind_given_up(before, tracks)
     if len(alive) > MAX_JOINTS:
         # Plain readings are worth more than those in which something was sent twice.
@@ -161,14 +187,15 @@ class _Step:
     """What one message does to the joints of one track."""
 
     __slots__ = ("after", "ended", "given", "is_talk", "matched", "notes", "passing", "pieces",
-                 "track")  # fmt: skip
+                 "text", "track")  # fmt: skip
 
-    def __init__(self, track: Track, pieces: tuple[Piece, ...], before: Before) -> None:
+    def __init__(self, track: Track, pieces: tuple[Piece, ...], before: Before, text: str) -> None:
         self.track = track
         self.pieces = pieces
         self.notes = before.notes
         self.is_talk = pieces[0].lead == gaps.TEXT or pieces[-1].tail >= gaps.TEXT
-        self.passing = _passing(pieces, track.loose)
+        self.text = text
+        self.passing = _passing(pieces)
         self.given = {
             (piece.note, piece.start)
             for found in before.candidates
@@ -185,6 +212,8 @@ class _Step:
         self.after, self.matched, self.ended = {}, [], []
         for joint in joints:
             _extend(self, joint, piece)
+            if joint.called & self.track.loose:
+                _say_again(self, joint, piece)
         if not _is_in_list(piece, self.pieces):
             self.start(piece)
         return list(self.after.values())
@@ -308,6 +337,32 @@ def _extend(step: _Step, joint: Joint, piece: Piece) -> None:
         step.ended.append(joint)
 
 
+def _say_again(step: _Step, joint: Joint, piece: Piece) -> None:
+    """The other reading of a group that repeats the one before it, or puts it right."""
+    last = joint.last
+    if last.note == piece.note:
+        gap = piece.lead if piece.place == last.place + 1 else gaps.BROKEN
+    else:
+        gap = max(last.tail, piece.lead, gaps.LINE) if piece.place == 0 else gaps.BROKEN
+    if (
+        gap == gaps.BROKEN
+        or len(last.value) >= LEAST_WHOLE
+        or not is_again(last.value, piece.value)
+        # A part that is sent twice is followed by `sent_again`.
+        or last.value == piece.value
+        or resends(joint) >= MAX_CORRECTIONS
+        # Short groups are alike by chance, where nobody says that one was wrong.
+        or not (
+            (last.note != piece.note and len(piece.value) >= MISTYPED_TWICE) or _CORRECTS(step.text)
+        )
+    ):
+        return
+    joint = again(joint, (piece,), gap)
+    full, grows, bare = step.track.ask(joint.value, joint.called, checked=True)
+    if full or grows:
+        step.take(joint, full=full, grows=grows, bare=bare)
+
+
 def _found(joint: Joint, proven: int) -> Joint:
     """The same joint, known to be a number as it stands."""
     return Joint(joint.value, joint.parts, joint.last, joint.loosest, joint.called, joint.near,
@@ -315,7 +370,7 @@ def _found(joint: Joint, proven: int) -> Joint:
                  joint.holds | proven)  # fmt: skip
 
 
-def _passing(pieces: tuple[Piece, ...], loose: int) -> int:
+def _passing(pieces: tuple[Piece, ...]) -> int:
     """How far small numbers stand in the talk of a message that may be nothing but talk.
 
     The gap they stand at on their farther side; `JOINED` where the message is no such talk.
@@ -324,7 +379,7 @@ def _passing(pieces: tuple[Piece, ...], loose: int) -> int:
         return gaps.JOINED
     nearest = gaps.TEXT
     for piece in pieces:
-        if len(piece.value) > SMALL_CHANGE or piece.near & loose:
+        if len(piece.value) > SMALL_CHANGE and _YEAR(piece.value) is None:
             return gaps.JOINED
         nearest = min(nearest, max(piece.lead, piece.tail))
     return nearest

@@ -30,6 +30,7 @@ from masker.core.evidence import Candidate, Joint, Kind
 from masker.core.joints import Before, join
 from masker.core.masking import Span
 from masker.core.messages import MaskedMessage, Message
+from masker.core.questions import NOTHING, Wanted
 from masker.core.render import Note, pending_runs, render
 from masker.core.ruleset import CompiledRule, RuleSet
 from masker.core.texts import text_spans
@@ -87,17 +88,13 @@ def receive(
     window: Window,
     *,
     talk: Talk | None = None,
-    asked: int = 0,
-    mentioned: int = 0,
-    refused: int = 0,
+    wanted: Wanted = NOTHING,
     revision: int = 0,
 ) -> tuple[Lane, list[MaskedMessage]]:
     """One message of this lane: the lane after it, and every message that has something to say.
 
-    `talk` is what `compact.listen` heard in its text, where that is known. `asked` holds the
-    rules that the other party asked for, `mentioned` those that it named in passing or has been
-    given a number of, `refused` those it asked for something else than (an order number is no card,
-    though it may look like one); `revision` is what this message comes out as, where its id
+    `talk` is what `compact.listen` heard in its text, where that is known, and `wanted` what the
+    other party's words want of it; `revision` is what this message comes out as, where its id
     was used before.
     """
     text = message.text
@@ -123,6 +120,7 @@ def receive(
     elif said and seq - said_at >= HEARD:
         said = 0
     fixed = text_spans(rules, text, talk.lowered)
+    asked, alone, mentioned, refused = wanted
     heard = lane.said | mentioned
     is_fresh = not (joints or candidates or lane.notes or heard or asked)
     runs: tuple[list[tuple[int, int]], ...] = ()
@@ -144,11 +142,12 @@ def receive(
     pieces: tuple[Piece, ...] = ()
     if has_runs:
         if announced and seq - announced_at <= ANNOUNCED:
-            asked |= announced
+            asked, alone = asked | announced, alone | announced
         if not is_fresh or asked or talk.mentions or not compact.say_nothing(rules, text, runs):
             tracks = compact.read(
-                rules, text, talk, runs, note=seq, asked=asked, heard=heard, refused=refused
-            )
+                rules, text, talk, runs, note=seq,
+                asked=asked, alone=alone, heard=heard, refused=refused,
+            )  # fmt: skip
             pieces = tuple([piece for track in tracks for piece in track])
     if talk.announces and not (pieces and pieces[-1].start >= talk.words[-1][0]):
         # What is said already is not coming.

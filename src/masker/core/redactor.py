@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import datetime
 from heapq import heappop, heappush
 from math import inf
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from masker.core import compact, lanes, masking
-from masker.core.compact import Talk
+from masker.core import compact, lanes, masking, questions
 from masker.core.lanes import EMPTY, Lane, Window
 from masker.core.messages import MaskedMessage, Message
+from masker.core.questions import NOTHING, Asked, Wanted
 from masker.core.render import Note
 from masker.core.ruleset import RuleSet
 from masker.errors import MessageError
@@ -30,23 +30,6 @@ MessageKey = tuple[str, str]
 MAX_HELD_CHARACTERS = 65_536
 # Ids of this many messages are remembered, over all conversations, to know one that is sent again.
 MAX_REMEMBERED = 4_096
-# A question of the other party speaks for this many of the answers to it.
-ANSWERS = 6
-
-
-class Asked(NamedTuple):
-    """A question of one party: who asked, for which rules, and when."""
-
-    sender: str
-    rules: int
-    mentioned: int
-    """Rules that were named in passing, or of which another number may follow the one given."""
-    refused: int
-    """Rules that the very next answer is none of: it was an order number that was asked for."""
-    answers: int
-    time: float | None
-    several: bool
-    """Whether more than one number was asked for."""
 
 
 class Place:
@@ -262,19 +245,22 @@ class Redactor:
                 self._forget(key)
                 lane = self._lanes.get(lane_key)
             before = lane
-            asked, mentioned, refused = self._asked_of(message) if self._asked else (0, 0, 0)
+            wanted = self._wanted_of(message) if self._asked else NOTHING
             talk = compact.listen(self._rules, message.text)
             lane, out = lanes.receive(
                 self._rules, lane or EMPTY, message, self._window,
-                talk=talk, asked=asked, mentioned=mentioned, refused=refused, revision=revision,
+                talk=talk, wanted=wanted, revision=revision,
             )  # fmt: skip
-            if asked or mentioned:
+            if wanted is not NOTHING:
                 self._note_answer(message.conversation_id, lanes.given(lane))
             if len(out) > 1:
                 # The message itself comes first, then those that it decided.
                 out.sort(key=lambda said: (said.conversation_id, said.message_id) != key)
             if talk.words:
-                self._note_question(message, talk, lane.time)
+                asked = self._asked.get(message.conversation_id)
+                question = questions.heard(asked, message.sender, talk, lane.time)
+                if question is not None:
+                    self._asked[message.conversation_id] = question
             if lane.notes and lane.held > MAX_HELD_CHARACTERS:
                 lane, out = _relieved(lane, out, lane.held - MAX_HELD_CHARACTERS)
             if (
@@ -294,36 +280,10 @@ class Redactor:
             return [_blank(message, revision), *self._given_up(lane_key)]
         return out
 
-    def _note_question(self, message: Message, talk: Talk, time: float | None) -> None:
-        conversation_id, sender = message.conversation_id, message.sender
-        before = self._asked.get(conversation_id)
-        if talk.asks:
-            mentioned = 0
-            rules, refused = talk.speaks_for, compact.other_number_asked(talk.words, talk.lowered)
-        else:
-            rules, refused, mentioned = compact.prompted(talk)
-        if before is not None and before.sender != sender and before.rules:
-            if not talk.asks or before.rules & rules:
-                # Who says the name of what they were asked for asks for nothing.
-                return
-        elif mentioned and before is not None:
-            # What is said of a number takes back no question.
-            rules, refused = before.rules, before.refused
-            mentioned = (mentioned | before.mentioned) & ~(rules | refused)
-        if rules or mentioned or refused:
-            self._asked[conversation_id] = Asked(
-                sender, rules, mentioned, refused, ANSWERS, time, compact.asks_for_several(talk)
-            )
-
     def _note_answer(self, conversation_id: str, given: int) -> None:
-        """A question is used up with its answer, unless it asked for several."""
         asked = self._asked.get(conversation_id)
-        if asked is not None and given & (asked.rules | asked.mentioned):
-            answered = asked.rules & given
-            self._asked[conversation_id] = asked._replace(
-                rules=asked.rules & ~given,
-                mentioned=asked.mentioned & ~given | (answered if asked.several else 0),
-            )
+        if given and asked is not None:
+            self._asked[conversation_id] = questions.answered(asked, given)
 
     def _may_answer(self, message: Message) -> bool:
         """Whether a message that says nothing by itself may answer the other party's question."""
@@ -334,11 +294,11 @@ class Redactor:
             and self._rules.holds_number(message.text)
         )
 
-    def _asked_of(self, message: Message) -> tuple[int, int, int]:
-        """The rules that the other party asked for, mentioned, and asked for others than."""
+    def _wanted_of(self, message: Message) -> Wanted:
+        """What the other party wants of this message."""
         asked = self._asked.get(message.conversation_id)
         if asked is None or asked.sender == message.sender:
-            return 0, 0, 0
+            return NOTHING
         if (
             asked.time is not None
             and message.timestamp is not None
@@ -346,14 +306,14 @@ class Redactor:
         ):
             # Too late for an answer, whether anybody said that time passes or not.
             del self._asked[message.conversation_id]
-            return 0, 0, 0
+            return NOTHING
         if asked.answers <= 1:
             del self._asked[message.conversation_id]
         else:
             self._asked[message.conversation_id] = asked._replace(
-                answers=asked.answers - 1, refused=0
+                answers=asked.answers - 1, wanted=asked.wanted._replace(refused=0)
             )
-        return asked.rules, asked.mentioned, asked.refused
+        return asked.wanted
 
     def _keep(
         self,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from masker.core import gaps, masking
 from masker.core.compact import Piece
-from masker.core.evidence import CHECKED, Candidate, Joint, Kind, is_natural_for
+from masker.core.evidence import CHECKED, LEAST_GROUP, Candidate, Joint, Kind, is_natural_for
 from masker.core.masking import Span
 from masker.core.messages import Finding, MaskedMessage, Message
 
@@ -121,7 +121,7 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
     if len(candidates) == 1:
         return list(candidates)
     proven = _uncrossed(_outermost([found for found in candidates if found.kind is Kind.PROVEN]))
-    cards = [_runs(found) for found in proven if found.length >= WHOLE and found.score >= CHECKED]
+    cards = [found for found in proven if found.length >= WHOLE and found.score >= CHECKED]
     called = _outermost(
         [
             found
@@ -129,17 +129,47 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
             if found.kind is Kind.CALLED
             # What begins in a proven number is that number, with an expiry date behind it; what
             # has nothing else but the counts of its parts is that number too.
-            and not any(run_id(found.parts[0][0]) in runs for runs in cards)
-            and not any(_runs(found, ordinals=False) <= runs for runs in cards)
+            and not any(_explains(card, found) for card in cards)
         ]
     )
     standing = proven + called + [found for found in candidates if found.kind is Kind.GIVEN_UP]
     claimed = {run for found in standing for run in _runs(found)}
-    return standing + [
-        found
-        for found in candidates
-        if found.kind in (Kind.ECHO, Kind.BEGUN) and claimed.isdisjoint(_runs(found))
-    ]
+    for found in candidates:
+        if found.kind is Kind.ECHO or found.kind is Kind.BEGUN:
+            rest = found if claimed.isdisjoint(_runs(found)) else _rest(found, claimed)
+            if rest is not None:
+                standing.append(rest)
+    return standing
+
+
+def _rest(begun: Candidate, claimed: set[RunId]) -> Candidate | None:
+    """What is left of a beginning that was named, beside the number that begins within it.
+
+    Within one message that is a group said twice, or put right.
+    """
+    first = begun.parts[0][0]
+    if begun.kind is Kind.ECHO or not (begun.is_in_one_message and first.named & begun.rule.bit):
+        return None
+    parts = tuple(
+        [
+            (piece, at)
+            for piece, at in begun.parts
+            if run_id(piece) not in claimed and len(piece.value) >= LEAST_GROUP
+        ]
+    )
+    return begun._replace(parts=parts) if parts else None
+
+
+def _explains(card: Candidate, called: Candidate) -> bool:
+    """Whether a proven number is all that there is to one that only words call for.
+
+    But a number that words call an ID may hold a card by chance.
+    """
+    runs = _runs(card)
+    begins = run_id(called.parts[0][0]) in runs and (
+        card.rule is called.rule or card.score > CHECKED
+    )
+    return begins or _runs(called, ordinals=False) <= runs
 
 
 def _runs(candidate: Candidate, *, ordinals: bool = True) -> set[RunId]:

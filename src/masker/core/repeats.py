@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from masker.core import gaps
 from masker.core.compact import Piece
 from masker.core.evidence import Candidate, Joint, Kind
 
 # Shorter parts are taken for sent twice only right behind each other.
 SENT_AGAIN = 3
+# In a part of so many digits two may be wrong, in a shorter one only one.
+MISTYPED_TWICE = 6
 # Somebody who says one digit for ever is not resending it: so many messages of a joint may repeat
 # others, and in so many a number that was found is looked for.
 MAX_RESENDS = 16
 MAX_MESSAGES = 48
+# Nor does anybody put right more groups of a number than these.
+MAX_CORRECTIONS = 1
 
 
 def merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
@@ -29,7 +34,7 @@ def merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
     if same is None:
         joints[key] = joint
         return
-    if same.parts != joint.parts and _resends(same) >= MAX_RESENDS:
+    if same.parts != joint.parts and resends(same) >= MAX_RESENDS:
         joints[key] = max(same, joint, key=lambda one: (one.last.note, -len(one.parts)))
         return
     joints[key] = same._replace(
@@ -46,7 +51,7 @@ def merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
     )
 
 
-def _resends(joint: Joint) -> int:
+def resends(joint: Joint) -> int:
     """How many messages in it repeat a part that it has already."""
     parts = joint.parts
     if len({at for _, at in parts}) == len(parts):
@@ -73,14 +78,26 @@ def sent_again(
     digits = digits_of(pieces)
     track = pieces[0].track
     resent: list[Joint] = []
-    again: list[Candidate] = []
+    copied: list[Candidate] = []
     for before in reversed(recent):
         earlier = [piece for piece in before if piece.track == track]
+        if (
+            before is recent[-1]
+            and len(pieces) > 1
+            and digits_of(earlier) != digits
+            and is_again(digits_of(earlier), digits)
+        ):
+            note, gap = before[0].note, max(earlier[-1].tail, pieces[0].lead, gaps.LINE)
+            resent += [
+                again(joint, pieces, gap)
+                for joint in joints
+                if joint.called and joint.last.note == note and resends(joint) < MAX_CORRECTIONS
+            ]
         if digits_of(earlier) == digits:
             note, old, new = before[0].note, _places(earlier), _places(pieces)
             for joint in joints:
                 copies = _copies(joint.parts, note, old, new)
-                if copies and _resends(joint) < MAX_RESENDS:
+                if copies and resends(joint) < MAX_RESENDS:
                     newest = copies[-1][0] if joint.last.note == note else joint.last
                     resent.append(joint._replace(parts=joint.parts + copies, last=newest))
             for candidate in candidates:
@@ -89,12 +106,52 @@ def sent_again(
                     continue
                 copies = _copies(candidate.parts, note, old, new)
                 if copies and candidate.kind < Kind.BEGUN and _spread(candidate) < MAX_MESSAGES:
-                    again.append(candidate._replace(parts=candidate.parts + copies))
+                    copied.append(candidate._replace(parts=candidate.parts + copies))
             break
         if len(digits) < SENT_AGAIN:
             # A digit or two that came up before is no part sent twice, unless it was the last one.
             break
-    return resent, again
+    return resent, copied
+
+
+def is_again(earlier: str, digits: str) -> bool:
+    """Whether digits may be others said again: the same, put right, or now to the end."""
+    size = len(earlier)
+    if min(size, len(digits)) < SENT_AGAIN or earlier[0] != digits[0]:
+        return False
+    if len(digits) > size:
+        return digits.startswith(earlier)
+    if len(digits) < size:
+        return False
+    wrong = [place for place in range(size) if earlier[place] != digits[place]]
+    return (
+        len(wrong) <= (1 if size < MISTYPED_TWICE else 2)
+        # Two digits that changed places are one mistake.
+        or (len(wrong) == 2 and wrong[1] == wrong[0] + 1
+            and earlier[wrong[0]] == digits[wrong[1]] and earlier[wrong[1]] == digits[wrong[0]])
+    )  # fmt: skip
+
+
+def again(joint: Joint, pieces: tuple[Piece, ...], gap: int) -> Joint:
+    """A joint whose last group, or all that its last message has of it, these runs say again."""
+    last = joint.last
+    start = min(
+        at
+        for piece, at in joint.parts
+        if piece == last or (len(pieces) > 1 and piece.note == last.note)
+    )
+    parts, value = joint.parts, joint.value[:start]
+    called, near, named = joint.called, joint.near, joint.named
+    for piece in pieces:
+        parts += ((piece, len(value)),)
+        value += piece.value
+        called |= piece.weak | piece.near
+        near |= piece.near
+        named |= piece.named
+    return joint._replace(
+        value=value, parts=parts, last=pieces[-1], loosest=max(joint.loosest, gap),
+        called=called, near=near, named=named, found=False,
+    )  # fmt: skip
 
 
 def digits_of(pieces: Iterable[Piece], track: int | None = None) -> str:

@@ -267,8 +267,10 @@ def _may_count(text: str, found: list[tuple[int, int]]) -> bool:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    return gaps.edge(text[:start]) == gaps.LINE or (
-        gaps.edge(text[:start]) == gaps.LABEL and gaps.edge(text[end:]) <= gaps.LABEL
+    before = gaps.edge(text[:start])
+    return before == gaps.LINE or (
+        before == gaps.LABEL
+        and (not text[end : end + 1].isalnum() or gaps.edge(text[end:]) <= gaps.LABEL)
     )
 
 
@@ -287,6 +289,8 @@ def _is_word(text: str, start: int, end: int) -> bool:
         return not opens and before in characters.WORD_BEFORE_NUMERAL
     if after in characters.WORD_AFTER_NUMERAL:
         return True
+    if text[start:end] in characters.NEVER_A_WORD:
+        return False
     if opens or gaps.NOTHING_SAID.fullmatch(before):
         return False
     return before not in characters.BEFORE_LONE_NUMERAL

@@ -109,7 +109,7 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
             for track in tracks
         )
         note = Note(1, Message("", "", "", text), 0, pieces, ())
-        joints, candidates, _ = join(rules, Before(), closed, note)
+        joints, candidates, _ = join(rules, Before(), closed, note, more=True)
         for number, track in enumerate(rules.tracks):
             mine = [joint for joint in joints if joint.first.track == number]
             places |= _of_joints(track, mine, tracks[number], text)

@@ -1,0 +1,146 @@
+"""What one party asks for, and what its words say of the other's answers.
+
+A desk asks in every way there is: with a question mark or without, for one number or for several,
+by nothing but a number's name. What it asks for is called by name though no word stands beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from masker.core import characters, gaps
+from masker.core.compact import NAMES_A_NUMBER, OWN, Talk
+
+# A question speaks for this many of the answers to it.
+ANSWERS = 6
+# Beside a number's name so few letters are no statement (姓名、卡号).
+_LITTLE_ELSE = 4
+_NUMBER_FOLLOWS = re.compile(r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)")
+_DIGITS = re.compile(rf"(?:[{characters.DIGIT_CLASS}]\W?){{5}}")
+# What asks for a number that is named, though it is no question.
+_WANTS_IT = re.compile(
+    r"发我|发来|发过来|發我|發來|發過來|给我|給我|报给|報給|报下|報下|发下|發下|给下|念|说一下|說一下|来一个|要"
+    r"|再|重新|没听|沒聽|没看|沒看|听不清|聽不清|有误|有誤|无效|無效|不对|不對|不正确|不正確"
+    r"|\b(?:go ahead|ready|let me have|let me get|i'd like|i'll take|whats|require|again|repeat"
+    r"|in?valid)\b"
+)
+_SEVERAL = re.compile(
+    r"[两兩三四几幾各每所另](?:个|個|张|張|位|人|名|有)|都|分别|分別|全部|和(?:您|你|他|她|其)|们|們|另外"
+    r"|\b(?:both|all|two|three|each|every|cards|ids|numbers|other|another|everyone|passengers|guests)\b"
+)
+_Words = Sequence[tuple[int, int, int, int]]
+
+
+class Wanted(NamedTuple):
+    """What the other party's words want of a message that answers them: rules."""
+
+    asked: int = 0
+    alone: int = 0
+    """Of those asked for, the ones beside which nothing else was: what comes is that number."""
+    mentioned: int = 0
+    """Named in passing, or of which another number may follow the one given."""
+    refused: int = 0
+    """It was another number that was asked for: an order number is no card."""
+
+
+NOTHING = Wanted()
+
+
+class Asked(NamedTuple):
+    """A question of one party: who asked, for what, and when."""
+
+    sender: str
+    wanted: Wanted
+    """What is refused is refused of the very next answer only."""
+    answers: int
+    time: float | None
+    several: bool
+    """Whether more than one number of a kind was asked for."""
+
+
+def heard(before: Asked | None, sender: str, talk: Talk, time: float | None) -> Asked | None:
+    """The question that is open after somebody's words; None where they ask for nothing new."""
+    wanted = _asked(talk) if talk.asks else _prompted(talk)
+    if before is not None and before.sender != sender and before.wanted.asked:
+        if not talk.asks or before.wanted.asked & wanted.asked:
+            # Who says the name of what they were asked for asks for nothing.
+            return None
+    elif wanted.mentioned and before is not None:
+        # What is said of a number takes back no question.
+        old = before.wanted
+        mentioned = (wanted.mentioned | old.mentioned) & ~(old.asked | old.refused)
+        wanted = old._replace(mentioned=mentioned)
+    if wanted == NOTHING:
+        return None
+    return Asked(sender, wanted, ANSWERS, time, _SEVERAL.search(talk.lowered) is not None)
+
+
+def answered(asked: Asked, given: int) -> Asked:
+    """The question after numbers were given: used up for them, unless it asked for several."""
+    wanted = asked.wanted
+    more = wanted.asked & given if asked.several else 0
+    return asked._replace(
+        wanted=wanted._replace(
+            asked=wanted.asked & ~given, mentioned=wanted.mentioned & ~given | more
+        )
+    )
+
+
+def _asked(talk: Talk) -> Wanted:
+    """What a question asks for: each number that it names, though it names others too."""
+    named = others = 0
+    for start, end, yes, no in talk.words:
+        if _is_number(talk.lowered, start, end):
+            named |= yes & ~no
+            others |= no
+    asked = talk.speaks_for | named
+    return Wanted(asked, asked & ~others, 0, _refused(talk.words, talk.lowered))
+
+
+def _prompted(talk: Talk) -> Wanted:
+    """What words that are no question ask for, or mention.
+
+    Nothing but a number's name (卡号; "and your card number:") asks for it when another says it.
+    """
+    words, lowered = talk.words, talk.lowered
+    if OWN.search(lowered) or _DIGITS.search(lowered):
+        return NOTHING
+    rest = _without(lowered, words)
+    is_list = sum(map(str.isalnum, rest)) <= _LITTLE_ELSE
+    if is_list or _WANTS_IT.search(lowered) or gaps.edge(rest) <= gaps.LABEL:
+        wanted = _asked(talk)
+        return wanted._replace(asked=talk.mentions) if is_list else wanted
+    named = 0
+    for start, end, yes, no in words:
+        if _is_number(lowered, start, end):
+            named |= yes & ~no
+    return Wanted(mentioned=named & talk.speaks_for)
+
+
+def _refused(words: _Words, lowered: str) -> int:
+    """The rules of which a question, by naming another number, says that it wants none."""
+    refused = speaks_for = 0
+    for start, end, yes, no in words:
+        speaks_for |= yes
+        if _is_number(lowered, start, end):
+            refused |= no
+    return refused & ~speaks_for
+
+
+def _is_number(lowered: str, start: int, end: int) -> bool:
+    """Whether a word names a number, and not only the thing that has one."""
+    word = lowered[start:end]
+    return (
+        NAMES_A_NUMBER.search(word) is not None or _NUMBER_FOLLOWS.match(lowered, end) is not None
+    )
+
+
+def _without(lowered: str, words: _Words) -> str:
+    """What is said besides the words of rules."""
+    rest, last = [], 0
+    for start, end, _, _ in words:
+        rest.append(lowered[last:start])
+        last = max(last, end)
+    return " ".join([*rest, lowered[last:]])
