@@ -91,6 +91,18 @@ class Ledger:
         self._know(key, Given(mark, revision, final=True))
         return revision
 
+    def drop(self, conversation_id: str | None, subject: str | None) -> None:
+        """It was purged: there is nothing to ask after, and nothing to remember of it."""
+
+        def is_meant(message: Message) -> bool:
+            is_subject = subject is not None and message.subject == subject
+            return is_subject or message.conversation_id == conversation_id
+
+        for key in [key for key, held in self.pending.items() if is_meant(held.message)]:
+            del self.pending[key]
+        for key in [key for key, message in self.owed.items() if is_meant(message)]:
+            del self.owed[key]
+
     def overdue(self, conversation_id: str | None, epoch: bytes, *, anyway: bool) -> list[Held]:
         """Messages to ask after: they waited too long, or since before something was lost.
 

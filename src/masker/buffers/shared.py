@@ -190,6 +190,32 @@ class SharedRedactor:
                     self._rest(error)
             return out
 
+    def drop(
+        self, *, conversation_id: str | None = None, subject: str | None = None
+    ) -> list[MaskedMessage]:
+        """A conversation, or all that a subject said, is purged: see `Redactor.drop`.
+
+        Raises:
+            BuffersError: the buffers are out of reach, and may still keep it.
+        """
+
+        def act(work: Worktable, _: Loaded) -> list[MaskedMessage]:
+            return work.drop(subject=subject)
+
+        with self._lock:
+            out: list[MaskedMessage] = []
+            try:
+                self._begin(out)
+                if conversation_id is not None:
+                    out += self._gave(self._closed(conversation_id))
+                if subject is not None:
+                    out += self._gave(self._step([("subject", subject)], act))
+            except BuffersError as error:
+                self._rest(error)
+                raise
+            self._ledger.drop(conversation_id, subject)
+            return out
+
     def acknowledge(self, out: Iterable[MaskedMessage] | None = None) -> None:
         """What was given out has arrived where it is stored; all of it, where `out` is None.
 

@@ -231,6 +231,21 @@ class Redactor:
         )
         return out if self._order is None else self._in_order(out)
 
+    def drop(
+        self, *, conversation_id: str | None = None, subject: str | None = None
+    ) -> list[MaskedMessage]:
+        """A conversation, or all that a subject said, is purged: nothing of it is kept.
+
+        What waits becomes final: of a subject masked, in whatever conversation it is.
+        """
+        out = [] if conversation_id is None else self.close(conversation_id)
+        if subject is None:
+            return out
+        lane_key = (None, subject)
+        mine = self._given_up(lane_key)
+        self._keep(lane_key, EMPTY, ())
+        return out + (mine if self._order is None else self._in_order(mine))
+
     def lane(self, conversation_id: str, sender: str, subject: str | None = None) -> Lane | None:
         """What a sender has begun that may go on, where there is anything: for trying futures."""
         return self._lanes.get((conversation_id, sender) if subject is None else (None, subject))

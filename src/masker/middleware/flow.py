@@ -152,6 +152,7 @@ class Flow:
             saved = yield from self._saved(self._mended(message, key))
             return Turn(known, _newest(saved, key), tuple(saved))
         yield from self._with_room()
+        self._conversations.note(message)
         order = None
         if self._purge is not None:
             order = recognize(self._purge, self._conversations, message)
@@ -367,6 +368,9 @@ class Flow:
             )
         ]  # fmt: skip
 
+    def _came_late(self) -> list[MaskedMessage]:
+        return [self._expanded(self._late.popleft()) for _ in range(len(self._late))]
+
     def _with_room(self) -> Generator[Act, Any, None]:
         """Where too much waits for the store, that goes first; an error where it cannot."""
         if len(self._unsaved) >= MAX_UNSAVED:
@@ -374,8 +378,7 @@ class Flow:
 
     def _saved(self, out: Sequence[MaskedMessage]) -> Generator[Act, Any, list[MaskedMessage]]:
         """Save what came out, and before it what a broken store could not take; all of it."""
-        late = [self._expanded(self._late.popleft()) for _ in range(len(self._late))]
-        unsaved, self._unsaved = [*self._unsaved, *late, *out], []
+        unsaved, self._unsaved = [*self._unsaved, *self._came_late(), *out], []
         if not self._stores or not unsaved:
             return unsaved
         refused: MessageError | None = None
@@ -428,20 +431,46 @@ class Flow:
             del self._given[key]
         return expand(masked, stands)
 
+    def purge(
+        self, *, conversation_id: str | None = None, subject: str | None = None
+    ) -> Generator[Act, Any, Any]:
+        """Purge what is stored, and drop what waits: nothing may be saved behind it."""
+        if (conversation_id is None) == (subject is None):
+            raise MessageError("a purge is of a conversation_id, or of a subject")
+        if not self._stores:
+            raise MessageError("a purge needs a store")
+        scope = {"conversation_id": conversation_id} if subject is None else {"subject": subject}
+        # The store comes first: it refuses from now on what comes late of what was purged.
+        known = [] if conversation_id is None else [conversation_id]
+        if subject is not None:
+            stored: Iterable[str] = ()
+            # One that is damaged cannot be listed, and keeps none from being purged.
+            with suppress(StageError):
+                stored = (yield from self._done(Act("store", "conversations", (subject,)))) or ()
+            known = list(dict.fromkeys([*self._conversations.of(subject), *stored]))
+        receipt = yield from self._done(Act("store", "purge", (), tuple(scope.items())))
+        if getattr(receipt, "status", None) == "held":
+            return receipt
+        dropped: list[MaskedMessage] = []
+        for named in [*({"conversation_id": each} for each in known), scope]:
+            drop = Act("redactor", "drop", (), tuple(named.items()))
+            dropped += (yield from self._done(drop)) or ()
+        # Kept for another worker to give out, should this one die, it would come out again.
+        yield from self._done(Act("redactor", "acknowledge", (dropped,)))
+        for each in known:
+            self._forget(each)
+        self._unsaved = [
+            waiting
+            for waiting in (*self._unsaved, *self._came_late())
+            if waiting.conversation_id not in known
+            and (subject is None or waiting.subject != subject)
+        ]
+        return receipt
+
     def _purged(self, order: Confirm) -> Step:
-        """Drop what waits, then purge what is stored: nothing may be saved behind it."""
-        for conversation_id in order.conversations:
-            yield from self._done(Act("redactor", "close", (conversation_id,)))
-            self._forget(conversation_id)
-            self._unsaved = [
-                each for each in self._unsaved if each.conversation_id != conversation_id
-            ]
-        scope = (
-            ("conversation_id", order.conversation_id)
-            if order.subject is None
-            else ("subject", order.subject)
+        receipt = yield from self.purge(
+            conversation_id=order.conversation_id, subject=order.subject
         )
-        receipt = yield from self._done(Act("store", "purge", (), (scope,)))
         return Turn(None, answer=order.answer(receipt), receipt=receipt)
 
     def _forget(self, conversation_id: str | None) -> None:

@@ -108,8 +108,8 @@ class _Stages:
 
     def _method(self, act: Act) -> Any:
         target = self._redactor if act.of == "redactor" else self._store
-        # These a redactor may offer, and need not.
-        return getattr(target, act.verb, _nothing if act.verb in ("lane", "acknowledge") else None)
+        method = getattr(target, act.verb, None)
+        return getattr(self, _OFFERED[act.verb]) if method is None else method
 
     def _begin(
         self, conversation_id: str, message_id: str | None, sender: str, **fields: Any
@@ -117,9 +117,17 @@ class _Stages:
         message_id = message_id if message_id is not None else f"reply-{uuid4()}"
         return Message(conversation_id, message_id, sender, "", **fields)
 
+    def _nothing(self, *_: Any) -> None:
+        return None
 
-def _nothing(*_: Any) -> None:
-    return None
+    def _close(self, *, conversation_id: str | None = None, subject: str | None = None) -> Any:
+        return None if conversation_id is None else self._redactor.close(conversation_id)
+
+
+# What a redactor or store may offer, and need not: what is done in its place.
+_OFFERED = {
+    "lane": "_nothing", "acknowledge": "_nothing", "conversations": "_nothing", "drop": "_close",
+}  # fmt: skip
 
 
 class Pipeline(_Stages):
@@ -158,6 +166,16 @@ class Pipeline(_Stages):
     def recall(self, conversation_id: str, message_id: str) -> Turn:
         """The sender took a message back."""
         return self._run(self._flow.recall(conversation_id, message_id))
+
+    def purge(self, *, conversation_id: str | None = None, subject: str | None = None) -> Any:
+        """Purge a conversation, or all of a subject, in the store and in what waits; the receipt.
+
+        `store.purge` alone knows nothing of the redactor, which may hold parts of numbers.
+
+        Raises:
+            StageError: one of the two failed; called again it goes on.
+        """
+        return self._run(self._flow.purge(conversation_id=conversation_id, subject=subject))
 
     def reply(
         self,
@@ -291,6 +309,16 @@ class AsyncPipeline(_Stages):
     async def recall(self, conversation_id: str, message_id: str) -> Turn:
         """The sender took a message back."""
         return await self._run(self._flow.recall(conversation_id, message_id))
+
+    async def purge(self, *, conversation_id: str | None = None, subject: str | None = None) -> Any:
+        """Purge a conversation, or all of a subject, in the store and in what waits; the receipt.
+
+        `store.purge` alone knows nothing of the redactor, which may hold parts of numbers.
+
+        Raises:
+            StageError: one of the two failed; called again it goes on.
+        """
+        return await self._run(self._flow.purge(conversation_id=conversation_id, subject=subject))
 
     async def reply(
         self,

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from masker.core.messages import Message
 
 MAX_CONVERSATIONS = 10_000
+MAX_OF_SUBJECT = 1_000
 # No phrase is longer: what is, is not looked at.
 _MAX_PHRASE = 200
 
@@ -54,11 +55,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Somebody confirmed: purge this. `conversations` are those known to be of it."""
+    """Somebody confirmed: purge this."""
 
     conversation_id: str | None
     subject: str | None
-    conversations: tuple[str, ...]
     words: PurgeWords
 
     def answer(self, receipt: Any) -> str:
@@ -91,6 +91,8 @@ class Conversations:
         if message.subject is not None:
             held = self._of_subject.pop(message.subject, {})
             held[message.conversation_id] = None
+            if len(held) > MAX_OF_SUBJECT:
+                del held[next(iter(held))]
             self._of_subject[message.subject] = held
             if len(self._of_subject) > MAX_CONVERSATIONS:
                 del self._of_subject[next(iter(self._of_subject))]
@@ -121,13 +123,11 @@ def recognize(
     ... )
     True
     """
-    conversations.note(message)
     said = _plain(message.text)
     if conversations.answered(message) and said in {_plain(each) for each in words.confirmations}:
         if words.scope == "subject" and message.subject is not None:
-            known = conversations.of(message.subject)
-            return Confirm(None, message.subject, known, words)
-        return Confirm(message.conversation_id, None, (message.conversation_id,), words)
+            return Confirm(None, message.subject, words)
+        return Confirm(message.conversation_id, None, words)
     if said in {_plain(each) for each in words.phrases}:
         conversations.ask(message)
         return Ask(words.question)
