@@ -25,7 +25,7 @@ from masker.stores import Recovery, Retention, Tombstone, open_store
 from masker.stores.keyring import Keyring
 from masker.stores.saving import Batch
 from masker.stores.sealed import SealedStore
-from masker.stores.shelf import Shelf
+from masker.stores.writing import Writer
 from masker.vault.keyfile import make_key_file
 from store_kit import (
     LATER,
@@ -465,7 +465,7 @@ def test_a_purge_leaves_no_conversation_that_cannot_be_written_to(
     with site.open() as store:
         store.save_all(messages(3, "c1", subject="u-1"))
         with monkeypatch.context() as patch:
-            patch.setattr(Shelf, "flush", _fails)
+            patch.setattr(Writer, "flush", _fails)
             with pytest.raises(StoreError, match="the disk is full"):
                 store.save_all(messages(3, "c2", subject="u-1"))
         assert store.transcript("c2") == []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Row = tuple[Any, ...]
 Counter = Literal["place", "slot", "conversation", "event"]
@@ -56,3 +56,15 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Give the database back."""
+
+
+class Databases(NamedTuple):
+    """What a backend opens: data, keys, and what is to be said if they do not fit."""
+
+    data: Database
+    keys: Database
+    name: str
+    compacted: bool = False
+
+
+Connect = Callable[[], Databases]

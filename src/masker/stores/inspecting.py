@@ -51,7 +51,7 @@ class _Walk:
                 place=state.place, reason="was purged, and is here again from an older copy"
             )
         subjects = set()
-        for entry, messages in shelf.open_all(state):
+        for entry, messages in shelf.records.open_all(state):
             self.records += 1
             self.messages += entry.messages
             pending = sum(not message.final for message in messages)
@@ -95,7 +95,7 @@ class _Walk:
 
     def _receipts(self) -> None:
         previous = FIRST
-        for number, receipt in enumerate(self.purges.receipts(), 1):
+        for number, receipt in enumerate(self.purges.intents.receipts(), 1):
             try:
                 receipt.verify(self.shelf.ring.signer.public_key)
             except ReceiptError as error:

@@ -14,7 +14,8 @@ from masker.vault.providers import KeyProvider
 from masker.vault.suites import AES_256_GCM, Suite, suite_named
 
 if TYPE_CHECKING:
-    from masker.stores.sealed import Databases, SealedStore
+    from masker.stores.database import Databases
+    from masker.stores.sealed import SealedStore
 
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
@@ -86,7 +87,7 @@ def _holds(path: Path) -> bool:
 def _sqlite(path: Path, keys_path: Path, suite: Suite, *, create: bool) -> Callable[[], Databases]:
     def connect() -> Databases:
         from masker.stores import migrations
-        from masker.stores.sealed import Databases
+        from masker.stores.database import Databases
         from masker.stores.sqlite import WORDS, SqliteDatabase
 
         if _holds(path) and not _holds(keys_path):

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 
 from masker.errors import MissingExtraError, StoreError
 from masker.stores import migrations
-from masker.stores.database import Counter, Row
-from masker.stores.sealed import Databases
+from masker.stores.database import Counter, Databases, Row
 from masker.vault.suites import Suite
 
 if TYPE_CHECKING:

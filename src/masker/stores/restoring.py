@@ -30,8 +30,8 @@ def accept(shelf: Shelf, now: int) -> int:
             _settle(shelf, name, now)
         shelf.drop(name)
     with shelf.keys.transaction():
-        anchored = shelf.write_anchors()
-    shelf.anchored(anchored)
+        anchored = shelf.marks.write_anchors()
+    shelf.marks.anchored(anchored)
     return len(newer)
 
 
@@ -51,18 +51,18 @@ def _settle(shelf: Shelf, name: bytes, now: int) -> None:
     state = shelf.outline(name)
     if state.is_leftover:
         assert state.fence is not None
-        shelf.erase_conversation(state)
-        shelf.add_event(state, now, "purged", state.head.messages)
+        shelf.writer.erase_conversation(state)
+        shelf.writer.add_event(state, now, "purged", state.head.messages)
         state.head.purged(state.fence.incarnation + 1)
     else:
         leased = shelf.ring.leased(state.owner)
-        for entry in shelf.listed(state):
+        for entry in shelf.records.listed(state):
             state.put(entry)
         lost = [entry for entry in state.entries.values() if entry.slot not in leased]
         if not lost:
-            shelf.moved(state)
+            shelf.marks.moved(state)
             return
-        shelf.erase(state, lost)
-        shelf.add_event(state, now, "purged", sum(entry.messages for entry in lost))
-    shelf.write_head(state)
-    shelf.moved(state)
+        shelf.writer.erase(state, lost)
+        shelf.writer.add_event(state, now, "purged", sum(entry.messages for entry in lost))
+    shelf.writer.write_head(state)
+    shelf.marks.moved(state)

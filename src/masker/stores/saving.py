@@ -74,14 +74,14 @@ class Batch:
             each: self._planned(names[each], each, groups[each], has_fences) for each in locked
         }
         self._provide(list(plans.values()))
-        shelf.is_gathering = True
+        shelf.writer.is_gathering = True
         for plan in map(plans.__getitem__, names):
             if plan.new or plan.revised:
                 self._write(plan)
-        shelf.is_gathering = False
-        shelf.flush()
+        shelf.writer.is_gathering = False
+        shelf.writer.flush()
         if self.doomed:
-            shelf.doom(self.doomed)
+            shelf.writer.doom(self.doomed)
 
     def _lock_subjects(self, groups: Mapping[str, Group]) -> None:
         """A purge of a subject waits: what is being saved is linked to it only afterwards."""
@@ -117,10 +117,10 @@ class Batch:
         shelf = self._shelf
         fence = state.fence
         assert fence is not None
-        shelf.erase_conversation(state)
+        shelf.writer.erase_conversation(state)
         state.head.purged(fence.incarnation + 1)
-        shelf.add_event(state, self._now, "purged", 0)
-        shelf.write_head(state)
+        shelf.writer.add_event(state, self._now, "purged", 0)
+        shelf.writer.write_head(state)
         shelf.drop(state.name)
         return shelf.load(state.name)[0]
 
@@ -142,7 +142,7 @@ class Batch:
         found = self._subjects.get(subject)
         if found is None:
             name = self._shelf.digests.subject(subject)
-            found = self._subjects[subject] = (name, self._shelf.fence(name))
+            found = self._subjects[subject] = (name, self._shelf.marks.fence(name))
         return found
 
     # -- keys ----------------------------------------------------------------------------------
@@ -166,12 +166,12 @@ class Batch:
                 subject = self._subject_of(plan)
                 wants.append(Want(state.owner, subject, missing + ahead, state.parent))
         shelf = self._shelf
-        if not wants and not shelf.is_due:
+        if not wants and not shelf.marks.is_due:
             return
         with shelf.keys.transaction():
             made = shelf.ring.provide(wants) if wants else {}
-            anchored = shelf.write_anchors()
-        shelf.anchored(anchored)
+            anchored = shelf.marks.write_anchors()
+        shelf.marks.anchored(anchored)
         for plan in plans:
             plan.state.spare += made.get(plan.state.owner, [])
 
@@ -179,7 +179,7 @@ class Batch:
         """Revisions that are not higher than what is stored change nothing."""
         for slot, group in list(plan.revised.items()):
             entries = list(plan.state.segments[slot].values())
-            stored = plan.stored[slot] = self._shelf.open_entries(plan.state, entries)
+            stored = plan.stored[slot] = self._shelf.records.open_entries(plan.state, entries)
             for message in stored:
                 newer = group.get(message.message_id)
                 if newer is not None and newer.revision <= message.revision:
@@ -210,7 +210,7 @@ class Batch:
             _count_rules(revised, group.values())
         for chunk in _chunks(plan.new):
             first, key = state.head.next, self._key(state, len(chunk))
-            shelf.write(
+            shelf.writer.write(
                 state, plan.conversation_id, chunk, first=first, revision=0, key=key, now=now
             )
             state.head.next = first + len(chunk)
@@ -222,10 +222,10 @@ class Batch:
         if plan.new:
             received: dict[str, int] = {}
             _count_rules(received, plan.new)
-            shelf.add_event(state, now, "received", len(plan.new), received)
+            shelf.writer.add_event(state, now, "received", len(plan.new), received)
         if replaced:
-            shelf.add_event(state, now, "revised", replaced, revised)
-        shelf.write_head(state)
+            shelf.writer.add_event(state, now, "revised", replaced, revised)
+        shelf.writer.write_head(state)
         self.states.append(state)
 
     def _reseal(
@@ -234,7 +234,7 @@ class Batch:
         shelf, state = self._shelf, plan.state
         old = state.keys.pop(slot)
         first = entries[0].first
-        shelf.write(
+        shelf.writer.write(
             state,
             plan.conversation_id,
             messages,

@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from masker.core.messages import MaskedMessage
-from masker.errors import KeysError, MaskerError, PurgedError, StoreError, TamperedError
-from masker.stores import codec, migrations
-from masker.stores.database import Database
+from masker.errors import MaskerError, PurgedError, StoreError
+from masker.stores import codec
+from masker.stores.ageing import age_fence_name
+from masker.stores.database import Connect
 from masker.stores.heads import NO_CHANNEL
 from masker.stores.inspecting import inspect
-from masker.stores.keyring import Keyring
 from masker.stores.model import (
     Event,
     Inspection,
@@ -26,19 +25,14 @@ from masker.stores.model import (
     Retention,
     Tombstone,
 )
-from masker.stores.purging import (
-    Purges,
-    age_fence_name,
-    destroy_doomed,
-    to_microseconds,
-)
+from masker.stores.purging import to_microseconds
 from masker.stores.restoring import accept
 from masker.stores.saving import Batch, grouped
+from masker.stores.session import open_session
 from masker.stores.shelf import Shelf
 from masker.stores.trails import read_trail
 from masker.vault.providers import KeyProvider, open_keys
 from masker.vault.receipts import Receipt
-from masker.vault.suites import suite_numbered
 
 _DAY = 86_400_000_000
 _MOST_DAYS = 1_000_000
@@ -46,18 +40,6 @@ _MOST_DAYS = 1_000_000
 _EARLIEST = codec.microseconds(datetime.min.replace(tzinfo=UTC))
 _SCRUB_AFTER = 256
 """Keys of replaced revisions, after which the log of the keys is emptied."""
-
-
-class Databases(NamedTuple):
-    """What a backend opens: data, keys, and what is to be said if they do not fit."""
-
-    data: Database
-    keys: Database
-    name: str
-    compacted: bool = False
-
-
-Connect = Callable[[], Databases]
 
 
 def _now() -> int:
@@ -103,58 +85,16 @@ class SealedStore:
     def _open(self) -> None:
         databases = self._connect()
         self._name = databases.name
-        try:
-            store, suite = migrations.identity(databases.keys)
-            if migrations.identity(databases.data) != (store, suite):
-                raise StoreError(
-                    f"{databases.name}: data and keys are of two different stores; "
-                    "put those together that belong together"
-                )
-            chosen = suite_numbered(suite)
-            try:
-                ring = Keyring(databases.keys, chosen, store, self._provider)
-            except KeysError as error:
-                raise KeysError(
-                    f"{error}; {databases.name} was made with other keys: give those (--keys)"
-                ) from None
-            shelf = Shelf(databases.data, databases.keys, ring, chosen, store)
-            purges = Purges(shelf)
-            self.recovery = self._recover(shelf, purges, compacted=databases.compacted)
-        except BaseException:
-            databases.data.close()
-            databases.keys.close()
-            raise
-        self._shelf, self._purges = shelf, purges
-        self._note_fences(shelf)
-
-    def _recover(self, shelf: Shelf, purges: Purges, *, compacted: bool) -> Recovery:
-        destroyed = destroy_doomed(shelf, purges)
-        rotating = shelf.ring.is_rotating
-        if rotating:
-            try:
-                shelf.ring.finish_rotation()
-            except TamperedError:
-                # One damaged key keeps the old epoch alive, and nobody from opening the rest;
-                # `verify` and the next `rotate` name it.
-                rotating = False
-        finished, pending = purges.resume(self._clock())
-        ((waiting,),) = shelf.data.execute(
-            "SELECT coalesce(sum(pending), 0) FROM directory WHERE pending > 0"
+        self._shelf, self._purges, self.recovery = open_session(
+            databases, self._provider, self._clock
         )
-        return Recovery(
-            purges_finished=finished,
-            purges_pending=pending,
-            keys_destroyed=destroyed,
-            rotation_finished=rotating,
-            compaction_finished=compacted,
-            pending_messages=int(waiting),
-        )
+        self._note_fences(self._shelf)
 
     def _note_fences(self, shelf: Shelf) -> None:
         self._has_fences = shelf.data.shared or bool(
             shelf.keys.execute("SELECT 1 FROM fence LIMIT 1")
         )
-        self._age_fence = shelf.fence(age_fence_name(shelf))
+        self._age_fence = shelf.marks.fence(age_fence_name(shelf))
 
     @contextmanager
     def _use(self) -> Iterator[Shelf]:
@@ -195,9 +135,9 @@ class SealedStore:
             self._closed = True
             try:
                 with shelf.keys.transaction():
-                    shelf.write_anchors()
+                    shelf.marks.write_anchors()
                 with shelf.data.transaction():
-                    shelf.settle()
+                    shelf.writer.settle()
                 shelf.keys.scrub()
             finally:
                 shelf.data.close()
@@ -238,10 +178,10 @@ class SealedStore:
                 self._note_fences(shelf)
             batch = Batch(shelf, self._clock(), self._age_fence)
             with shelf.data.transaction():
-                shelf.settle()
+                shelf.writer.settle()
                 batch.write(groups, has_fences=self._has_fences)
             for state in batch.states:
-                shelf.moved(state)
+                shelf.marks.moved(state)
             if batch.doomed:
                 self._destroy_replaced(shelf, batch)
             return tuple(batch.refused)
@@ -249,9 +189,9 @@ class SealedStore:
     def _destroy_replaced(self, shelf: Shelf, batch: Batch) -> None:
         with shelf.keys.transaction():
             shelf.ring.destroy((each.owner, each.slot) for each in batch.doomed)
-            anchored = shelf.write_anchors()
-        shelf.anchored(anchored)
-        shelf.settled += [(each.slot, each.mark) for each in batch.doomed]
+            anchored = shelf.marks.write_anchors()
+        shelf.marks.anchored(anchored)
+        shelf.writer.settled += [(each.slot, each.mark) for each in batch.doomed]
         self._unscrubbed += len(batch.doomed)
         if self._unscrubbed >= _SCRUB_AFTER:
             shelf.keys.scrub()
@@ -283,9 +223,9 @@ class SealedStore:
                     )
                 if state.is_new:
                     return []
-                shelf.add_event(state, self._clock(), "read", len(messages))
-                shelf.write_head(state)
-            shelf.moved(state)
+                shelf.writer.add_event(state, self._clock(), "read", len(messages))
+                shelf.writer.write_head(state)
+            shelf.marks.moved(state)
             return messages
 
     def conversations(self, subject: str | None = None) -> list[str]:
@@ -391,7 +331,7 @@ class SealedStore:
     def hold(self, *, conversation_id: str | None = None, subject: str | None = None) -> None:
         """Put under legal hold: purges are deferred, and say so."""
         with self._use() as shelf:
-            self._purges.hold(self._named(shelf, conversation_id, subject), self._clock())
+            self._purges.holds.put(self._named(shelf, conversation_id, subject), self._clock())
 
     def release(
         self, *, conversation_id: str | None = None, subject: str | None = None
@@ -407,7 +347,7 @@ class SealedStore:
     def receipts(self) -> list[Receipt]:
         """Every receipt of a completed purge, in the order of their chain."""
         with self._use():
-            return self._purges.receipts()
+            return self._purges.intents.receipts()
 
     def _named(self, shelf: Shelf, conversation_id: str | None, subject: str | None) -> bytes:
         _one_of(conversation_id=conversation_id, subject=subject)
@@ -476,10 +416,10 @@ class SealedStore:
             with shelf.data.transaction():
                 state = shelf.outline(name)
                 if not state.is_new and not state.is_leftover:
-                    shelf.add_event(state, self._clock(), "read", state.head.messages)
-                    shelf.write_head(state)
+                    shelf.writer.add_event(state, self._clock(), "read", state.head.messages)
+                    shelf.writer.write_head(state)
             shelf.drop(name)
-            rows = shelf.stream(state)
+            rows = shelf.records.stream(state)
         try:
             yield self._guarded(rows)
         finally:
