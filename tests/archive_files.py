@@ -192,6 +192,40 @@ def csv_file(messages: Sequence[Said]) -> bytes:
     return out.getvalue().encode()
 
 
+def csv_below_a_title(messages: Sequence[Said]) -> bytes:
+    return b"All conversations, May 2024\r\n\r\n" + csv_file(messages)
+
+
+def csv_semicolons(messages: Sequence[Said]) -> bytes:
+    """As Excel of most of Europe reads it, which is told above the headings."""
+    out = io.StringIO(newline="")
+    rows = csv.writer(out, delimiter=";", quoting=csv.QUOTE_ALL)
+    rows.writerow(["Ticket ID", "Created At", "Author", "Message Body"])
+    rows.writerows([one.conversation, one.local, one.sender, one.text] for one in messages)
+    return b"\xef\xbb\xbfsep=;\r\n" + out.getvalue().encode()
+
+
+def csv_backslashes(messages: Sequence[Said]) -> bytes:
+    """As Spark and MySQL write it: a backslash before a quote, and before a backslash."""
+    rows = [["conversation_id", "sender", "text", "timestamp"]]
+    rows += [[one.conversation, one.sender, one.text, one.local] for one in messages]
+    rows.append(["end", "Bob", 'a "quote", and a \\ here', "2024-05-18 00:00:00"])
+    return "".join(
+        ",".join('"' + f.replace("\\", "\\\\").replace('"', '\\"') + '"' for f in row) + "\n"
+        for row in rows
+    ).encode()
+
+
+def tsv_of_excel(messages: Sequence[Said]) -> bytes:
+    """What Excel saves as "Unicode text": fields of several lines are quoted, others are not."""
+    out = io.StringIO(newline="")
+    rows = csv.writer(out, delimiter="\t")
+    rows.writerow(["conversation_id", "text", "sender", "timestamp"])
+    rows.writerows([one.conversation, one.text, one.sender, one.local] for one in messages)
+    rows.writerow(["end", "two\nlines", "Bob", "2024-05-18 00:00:00"])
+    return b"\xff\xfe" + out.getvalue().encode("utf-16-le")
+
+
 def tsv_file(messages: Sequence[Said]) -> bytes:
     lines = ["会话\t发送人\t时间\t内容"]
     lines += [f"{one.conversation}\t{one.sender}\t{one.local}\t{one.text}" for one in messages]
@@ -282,6 +316,57 @@ def wechat_page(messages: Sequence[Said]) -> bytes:
     )
     head = "<!DOCTYPE html>\n<html><head><title>微信聊天记录</title></head><body>\n"
     return f"{head}{items}</body></html>\n".encode()
+
+
+def in_script(text: str) -> str:
+    """A string of JavaScript in single quotes, of HTML."""
+    escaped = html.escape(text, quote=False).replace("\\", "\\\\").replace("'", "\\'")
+    return "'" + escaped.replace('"', '\\"').replace("\n", "\\n") + "'"
+
+
+def wechat_msg_page(messages: Sequence[Said]) -> bytes:
+    """WeChatMsg: the chat is an array in a script, as JavaScript and not as JSON writes it."""
+    rows = "".join(
+        f"{{ type:1, text: {in_script(one.text)},is_send:0,avatar_path:'./avatar/1.png',"
+        f"timestamp:{int(one.time.timestamp())},is_chatroom:0,displayname:'{one.sender}'}},"
+        + (
+            f"{{ type:0, text: '{one.local}',is_send:0,avatar_path:'',"
+            f"timestamp:{int(one.time.timestamp())}}},"
+            if number % 5 == 0
+            else ""
+        )
+        for number, one in enumerate(messages)
+    )
+    return (
+        "<!DOCTYPE html>\n<html><head><title>Ann</title><style>.a > b {c: d}</style></head><body>"
+        "<script>if (a < b && c > d) { it('s') }</script>\n<div id=chat></div>"
+        f"<script>\nconst chatMessages = [{rows}]\nfor (let i = 0; i < 9; i++) {{}}</script>"
+        "</body></html>\n"
+    ).encode()
+
+
+def _wechat_exporter_item(one: Said) -> str:
+    text = html.escape(one.text).replace("\n", "<br />")
+    return (
+        f'\t\t<div class="msg chat-left " msgid="7" msgtype="1">\n'
+        '\t\t\t<div class="avatar-box">\n\t\t\t\t<img src="a.jpg" class="avatar">\n\t\t\t</div>\n'
+        f'\t\t\t<div class="nt-box"><span class="name-left">{one.sender}</span> {one.local}</div>\n'
+        '\t\t\t<div class="content-box msg">\n\t\t\t\t<div class="triangle"></div>\n'
+        f'\t\t\t\t<span class="dont-break-out">{text}</span>\n\t\t\t</div>\n\t\t</div>\n'
+    )
+
+
+def wechat_exporter_page(messages: Sequence[Said]) -> bytes:
+    """WechatExporter: the time stands beside the name, in no element of its own."""
+    items = "".join(map(_wechat_exporter_item, messages))
+    head = "<!doctype html>\n<html>\n<head><title>Ann - 微信聊天记录</title></head>\n<body>\n"
+    return f"{head}{items}</body>\n</html>\n".encode()
+
+
+def wechat_exporter_script(messages: Sequence[Said]) -> bytes:
+    """The same page's further messages: a script with an array of pieces of HTML."""
+    pieces = json.dumps([_wechat_exporter_item(one) for one in messages])
+    return f"(function() {{\n  var msgArray = {pieces};\n  push(msgArray);\n}})();\n".encode()
 
 
 def wechat_script(messages: Sequence[Said]) -> bytes:
@@ -429,6 +514,31 @@ def intercom(messages: Sequence[Said]) -> bytes:
     return json.dumps(document, indent=2).encode()
 
 
+def intercom_lines(messages: Sequence[Said]) -> bytes:
+    """One conversation a line."""
+    document = json.loads(intercom(messages))
+    return b"".join(json.dumps(one).encode() + b"\n" for one in [*document["conversations"], {}])
+
+
+def zendesk_lines(messages: Sequence[Said]) -> bytes:
+    """Comments of which there is only the HTML, a line each; less-than signs are escaped."""
+    return b"".join(
+        json.dumps(
+            {
+                "ticket_id": one.conversation,
+                "id": one.id,
+                "author_id": one.sender,
+                "html_body": f"<div><p>{html.escape(one.text)}</p></div>",
+                "created_at": one.time.isoformat(),
+            }
+        )
+        .replace("<", "\\u003c")
+        .encode()
+        + b"\n"
+        for one in messages
+    )
+
+
 def mbox(messages: Sequence[Said]) -> bytes:
     out = []
     roots: dict[str, str] = {}
@@ -523,6 +633,10 @@ KINDS = [
     Kind("csv", "chat.csv", csv_file),
     Kind("csv-gb18030", "chat-gb.csv", encoded(csv_file, "gb18030")),
     Kind("tsv", "chat.tsv", tsv_file, lines=False),
+    Kind("csv-title", "titled.csv", csv_below_a_title),
+    Kind("csv-semicolons", "europe.csv", csv_semicolons),
+    Kind("csv-backslashes", "spark.csv", csv_backslashes),
+    Kind("csv-excel", "excel.txt", tsv_of_excel),
     Kind("parquet", "chat.parquet", parquet),
     Kind("log", "chat.log", log, conversations=False),
     Kind("irc", "irc.log", irc, conversations=False),
@@ -538,11 +652,16 @@ KINDS = [
     Kind("wechat-csv", "wechat.csv", wechat_csv),
     Kind("wechat-page", "wechat.html", wechat_page, conversations=False),
     Kind("wechat-script", "wechat2.html", wechat_script, conversations=False),
+    Kind("wechat-msg", "wechat3.html", wechat_msg_page, conversations=False),
+    Kind("wechat-exporter", "wechat4.html", wechat_exporter_page, conversations=False),
+    Kind("wechat-js", "msg-2.js", wechat_exporter_script, conversations=False),
     Kind("telegram-json", "result.json", telegram_json),
     Kind("telegram-page", "messages.html", telegram_page, conversations=False),
     Kind("slack", "2024-05-17.json", slack, conversations=False),
     Kind("zendesk", "tickets.json", zendesk),
     Kind("intercom", "conversations.json", intercom),
+    Kind("jsonl-intercom", "intercom.jsonl", intercom_lines),
+    Kind("jsonl-zendesk", "zendesk.jsonl", zendesk_lines),
     Kind("mbox-parts", "parts.mbox", mbox_parts),
     Kind("mbox", "mail.mbox", mbox),
     Kind("jsonl-gzip", "chat.jsonl.gz", in_gzip(jsonl)),

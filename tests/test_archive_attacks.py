@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from archive_files import Said, jsonl, masked
+from archive_files import Said, jsonl, masked, said
 from test_archive_scan import CARD, MASKER, cut_card, put, rows_of, run
 
 CUT = cut_card()
@@ -289,3 +289,85 @@ def test_every_text_field_of_a_line_is_masked_wherever_it_stands(
     shown = (tmp_path / "out/in.jsonl").read_text()
     assert CARD[:12] not in shown
     assert CARD[12:] in shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [["2024-05-06T10:00:00", "Ann", f"my card is {CARD}"]],
+        {"log": [{"u": "Ann", "m": "hello"}, {"u": "Ann", "m": CARD}]},
+        [f"Ann: my card is {CARD}"],
+        {"a": {"b": {"c": ["x", f"卡号{CARD}"]}}},
+    ],
+    ids=["rows", "unknown names", "strings", "deep"],
+)
+def test_a_document_without_a_known_text_is_text_wherever_it_says_something(
+    value: object, tmp_path: Path
+) -> None:
+    (tmp_path / "in.json").write_text(json.dumps(value))
+    _, told = run(tmp_path / "in.json", tmp_path / "out")
+    assert any("no field is known as text" in line for line in told)
+    assert CARD[:12] not in (tmp_path / "out/in.json").read_text()
+
+
+PAGES = {
+    "attribute": f'<p>hello <a title="{CARD}">call</a></p>',
+    "element": f'<div data-card="{CARD}">hello</div>',
+    "comment": f"<p>hello <!-- {CARD} --> you</p>",
+    "script": f"<script>var card = '{CARD}', rows = [[1, 2]]; f({CARD});</script>",
+    "both": f'<p>my card is {CARD[:8]}<b title="{CARD}">{CARD[8:]}</b></p>',
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("form", ["page", "json", "jsonl"])
+def test_tags_and_scripts_hide_no_number(name: str, form: str, tmp_path: Path) -> None:
+    page = PAGES[name]
+    if form == "page":
+        file, data = "in.html", f"<!DOCTYPE html><html><body>{page}</body></html>"
+    else:
+        row = json.dumps({"text": page, "sender": "Ann", "timestamp": 1})
+        file, data = f"in.{form}", f"[{row}]" if form == "json" else f"{row}\n{row}\n"
+    (tmp_path / file).write_text(data)
+    run(tmp_path / file, tmp_path / "out")
+    shown = (tmp_path / "out" / file).read_text()
+    assert len(shown) == len(data)
+    assert CARD[:8] not in shown
+    assert CARD[8:14] not in shown
+
+
+def test_a_script_longer_than_what_is_read_at_once_is_one_script(tmp_path: Path) -> None:
+    rows = [
+        f"{{type:1,text:'{one.text}',displayname:'Ann',timestamp:{int(one.time.timestamp())}}}"
+        for one in [*said(*["hello there"] * 30_000), *cut_card("late")]
+    ]
+    page = f"<html><title>微信</title><script>var chat = [{','.join(rows)}]</script></html>"
+    (tmp_path / "in.html").write_text(page)
+    run(tmp_path / "in.html", tmp_path / "out")
+    expected = page.replace("4111 1111", "**** ****").replace("'1111'", "'****'")
+    assert (tmp_path / "out/in.html").read_text() == expected
+
+
+def test_a_program_that_is_a_zip_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/unpack.exe").write_bytes(b"MZ\0\1\2\3" * 20 + in_zip(("a.jsonl", DATA)))
+    _, told = run(tmp_path / "in", tmp_path / "out")
+    assert any("holds zip inside" in line for line in told)
+    assert not (tmp_path / "out/unpack.exe").exists()
+
+
+def test_one_id_for_a_chat_and_for_a_message_of_it_is_no_other_conversation(
+    tmp_path: Path,
+) -> None:
+    messages = [
+        {"id": number, "from": "Ann", "date": 1715954585 + number, "text": text}
+        for number, text in enumerate(["my card is 4111 1111", "1111", "1111 thanks"])
+    ]
+    (tmp_path / "in.json").write_text(json.dumps({"id": 1, "messages": messages}))
+    run(tmp_path / "in.json", tmp_path / "out")
+    shown = json.loads((tmp_path / "out/in.json").read_text())
+    assert [one["text"] for one in shown["messages"]] == [
+        "my card is **** ****",
+        "****",
+        "1111 thanks",
+    ]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 import zstandard
 
@@ -267,6 +267,11 @@ def container(head: bytes) -> str | None:
     if head[_TAR_PLACE : _TAR_PLACE + 5] == b"ustar":
         return "tar"
     return next((name for start, name in _CONTAINERS if head.startswith(start)), None)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is a zip with something before it: a program that unpacks itself, say."""
+    return is_zipfile(path)
 
 
 def is_office(names: Iterable[str]) -> bool:

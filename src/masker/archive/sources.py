@@ -17,6 +17,7 @@ import msgspec
 from masker.archive import layers
 from masker.archive.fields import Fields
 from masker.archive.formats import FORMATS, Context, Parquet, recognised
+from masker.archive.formats.json_scan import ALL_TEXTS
 from masker.archive.records import ArchiveError
 
 STATE = ".masker-scan"
@@ -255,6 +256,8 @@ class Inspector:
     ) -> None:
         """Raise where what is no text to us may well hold some: it must not pass for masked."""
         kind = layers.container(head)
+        if kind is None and member is None and layers.is_zip(path):
+            kind = "zip"
         if kind == "zip" and member and not compression and layers.holds_office(path, member):
             return
         if kind is not None:
@@ -312,6 +315,9 @@ class Inspector:
             )
         )
         self._next += 1
+        if ALL_TEXTS in context.hints:
+            taken = "no field is known as text, so every string is taken for one"
+            return [f"{form.name}: {taken}; say which: --field text=NAME"]
         return [f"{form.name}: {_shown(context.chosen)}"] if context.chosen else []
 
 

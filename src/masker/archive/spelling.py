@@ -30,12 +30,22 @@ _UTF8 = (
 _PLAIN = re.compile(_UTF8, re.DOTALL)
 _PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _JSON = re.compile(_PAIR + rb"|\\u[0-9a-fA-F]{4}|\\.|" + _UTF8, re.DOTALL)
+_SCRIPT = re.compile(
+    _PAIR + rb"|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\(?:" + _UTF8 + rb")|" + _UTF8, re.DOTALL
+)
 _QUOTED = re.compile(rb'""|' + _UTF8, re.DOTALL)
+_BACKSLASHED = re.compile(rb"\\(?:" + _UTF8 + rb")|" + _UTF8, re.DOTALL)
 _COLON = re.compile(rb'[ \t]*:[ \t]*"')
 _PRINTABLE = re.compile(rb"=[0-9A-Fa-f]{2}|=[ \t]*\r?\n|.", re.DOTALL)
 _HTML = re.compile(
     r"<!--.*?-->|<(script|style)\b.*?</\1\s*>|<[!/?a-zA-Z][^>]*>|&(?:#[0-9]+|#[xX][0-9a-fA-F]+|\w+);|.",
     re.DOTALL | re.IGNORECASE,
+)
+# No rule is of a number of fewer.
+_MANY_DIGITS = 8
+_MARKUP = re.compile(
+    r"</?(?:a|b|body|br|div|em|html|i|li|ol|p|pre|span|strong|table|td|tr|u|ul)(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
 )
 _BREAK = re.compile(r"</?(?:br|p|div|li|tr|td|th|h[1-6])\b", re.IGNORECASE)
 
@@ -48,6 +58,20 @@ def decoded(raw: bytes) -> str:
 def encoded(text: str) -> bytes:
     """The same back."""
     return text.encode("utf-8", "surrogateescape")
+
+
+def is_markup(text: str) -> bool:
+    """Whether a text is written as HTML."""
+    return "<" in text and _MARKUP.search(text) is not None
+
+
+def hides_number(text: str) -> bool:
+    """Whether tags and comments of a text that is HTML hold digits enough for a number."""
+    return any(
+        sum(map(str.isdecimal, token)) >= _MANY_DIGITS
+        for token in (match.group() for match in _HTML.finditer(text))
+        if token[0] == "<" and len(token) > 1
+    )
 
 
 def text_of(region: bytes, spelling: str) -> str:
@@ -150,6 +174,36 @@ def _unescaped(raw: bytes) -> str:
     return decoded(raw)
 
 
+_SCRIPT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "0": "\0"}
+
+
+def _script(region: bytes, _: str = "") -> Spelled:
+    """A string of JavaScript, in whichever quotes."""
+    if len(region) < 2 or region[0] not in b"\"'" or region[-1] != region[0]:
+        raise ValueError
+    return [
+        (_unescaped_script(m.group()), m.start(), m.end())
+        for m in _SCRIPT.finditer(region, 1, len(region) - 1)
+    ]
+
+
+def _unescaped_script(raw: bytes) -> str:
+    if raw[0] != 0x5C:
+        return decoded(raw)
+    if raw[1:2] in b"ux" and len(raw) > 2:
+        # Two escapes that are one character together are a pair of surrogates.
+        codes = [int(code, 16) for code in re.split(rb"\\[ux]", raw)[1:]]
+        text = "".join(map(chr, codes))
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    char = decoded(raw[1:])
+    return _SCRIPT_ESCAPES.get(char, char)
+
+
+def _json_part(region: bytes, _: str = "") -> Spelled:
+    """A part of a string literal, without its quotes."""
+    return [(_unescaped(m.group()), m.start(), m.end()) for m in _JSON.finditer(region)]
+
+
 def _json_number(region: bytes, _: str = "") -> Spelled:
     """A number; with stars in it, it is a string."""
     return [(chr(byte), place, place + 1) for place, byte in enumerate(region)]
@@ -224,19 +278,32 @@ def _json_line(region: bytes, key: str) -> Spelled:
 
 
 def _csv(region: bytes, rest: str) -> Spelled:
-    """One field of a row: `csv:DELIMITER,QUOTED,COLUMN`."""
-    delimiter, quoting, column = rest.split(" ")
-    start, end = field_spans(region, int(delimiter), quoted=quoting == "1")[int(column)]
-    if quoting == "1" and end - start >= 2 and region[start] == region[end - 1] == 0x22:
-        return [
-            ('"' if m.group() == b'""' else decoded(m.group()), m.start(), m.end())
-            for m in _QUOTED.finditer(region, start + 1, end - 1)
-        ]
-    return [(decoded(m.group()), m.start(), m.end()) for m in _PLAIN.finditer(region, start, end)]
+    """One field of a row: `csv:DELIMITER QUOTED COLUMN`, QUOTED as in `field_spans`."""
+    delimiter, quoted, column = rest.split(" ")
+    start, end = field_spans(region, int(delimiter), quoted)[int(column)]
+    pattern = _BACKSLASHED if quoted == "2" else _PLAIN
+    if quoted != "0" and end - start >= 2 and region[start] == region[end - 1] == 0x22:
+        start, end = start + 1, end - 1
+        pattern = _QUOTED if quoted == "1" else _BACKSLASHED
+    return [
+        (_field_char(m.group()), m.start(), m.end()) for m in pattern.finditer(region, start, end)
+    ]
 
 
-def field_spans(row: bytes, delimiter: int, *, quoted: bool) -> list[tuple[int, int]]:
-    """Where the fields of a CSV row stand, quotes included."""
+def _field_char(raw: bytes) -> str:
+    r"""One character of a field: `""` and `\"` are a quote."""
+    return decoded(raw[1:] if len(raw) > 1 and raw[0] in b'\\"' else raw)
+
+
+def field_spans(row: bytes, delimiter: int, quoted: str) -> list[tuple[int, int]]:
+    """Where the fields of a CSV row stand, quotes included.
+
+    `quoted` is 0 where quotes mean nothing, 1 where a quote in a field is doubled, and 2 where a
+    backslash stands before it.
+
+    Raises:
+        ValueError: a quote is not closed.
+    """
     end = len(row)
     while end and row[end - 1] in b"\r\n":
         end -= 1
@@ -245,19 +312,36 @@ def field_spans(row: bytes, delimiter: int, *, quoted: bool) -> list[tuple[int, 
     at = 0
     while True:
         stop = at
-        if quoted and at < end and row[at] == 0x22:
-            stop = at + 1
-            while True:
-                stop = row.index(b'"', stop, end) + 1
-                if row[stop : stop + 1] != b'"' or stop >= end:
-                    break
-                stop += 1
+        if quoted != "0" and at < end and row[at] == 0x22:
+            stop = _closing(row, at + 1, end, quoted)
         found = row.find(cut, stop, end)
+        while quoted == "2" and found > 0 and _is_escaped(row, found, stop):
+            found = row.find(cut, found + 1, end)
         if found < 0:
             spans.append((at, end))
             return spans
         spans.append((at, found))
         at = found + 1
+
+
+def _closing(row: bytes, at: int, end: int, quoted: str) -> int:
+    """Behind the quote that closes a field."""
+    while True:
+        place = row.index(b'"', at, end)
+        if quoted == "2" and _is_escaped(row, place, at):
+            at = place + 1
+        elif quoted == "1" and row[place + 1 : place + 2] == b'"' and place + 1 < end:
+            at = place + 2
+        else:
+            return place + 1
+
+
+def _is_escaped(row: bytes, place: int, low: int) -> bool:
+    """Whether an odd number of backslashes stands before this place."""
+    before = place
+    while before > low and row[before - 1] == 0x5C:
+        before -= 1
+    return (place - before) % 2 == 1
 
 
 def _html_text(text: str) -> list[tuple[str, int, int]]:
@@ -281,6 +365,14 @@ def _html(region: bytes, _: str = "") -> Spelled:
 
 def _json_html(region: bytes, _: str = "") -> Spelled:
     return _over(_json(region))
+
+
+def _json_part_html(region: bytes, _: str = "") -> Spelled:
+    return _over(_json_part(region))
+
+
+def _script_html(region: bytes, _: str = "") -> Spelled:
+    return _over(_script(region))
 
 
 def _over(characters: Spelled) -> Spelled:
@@ -361,6 +453,9 @@ _SPELLINGS: dict[str, Callable[[bytes, str], Spelled]] = {
     "json-line": _json_line,
     "json-texts": _json_texts,
     "json-html": _json_html,
+    "json-part-html": _json_part_html,
+    "script": _script,
+    "script-html": _script_html,
     "csv": _csv,
     "html": _html,
     "quoted-printable": _quoted_printable,

@@ -77,9 +77,10 @@ class Splice:
         return data
 
 
-def _column(edit: Edit) -> tuple[int, int]:
+def _column(edit: Edit) -> tuple[int, int, bool]:
     kind, _, rest = edit.spelling.partition(":")
-    return edit.end, int(rest.split(" ")[-1]) if kind == "csv" else 0
+    # What is read with its tags goes before the same without them: there a star may be shorter.
+    return edit.end, int(rest.split(" ")[-1]) if kind == "csv" else 0, "html" not in kind
 
 
 def prepare(file: File, edits: Edits, attempt: str) -> tuple[Path, int]:

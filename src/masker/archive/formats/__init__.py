@@ -9,7 +9,7 @@ from masker.archive.formats.documents import Intercom, JsonDocument, Slack, Tele
 from masker.archive.formats.json_lines import JsonLines
 from masker.archive.formats.logs import Log, PlainText, WeChatText, WhatsApp
 from masker.archive.formats.mail import Mbox
-from masker.archive.formats.pages import Page, TelegramPage, WeChatPage
+from masker.archive.formats.pages import Page, TelegramPage, WeChatPage, WeChatScript
 from masker.archive.formats.parquet import Parquet
 from masker.archive.formats.tables import Table
 
@@ -26,6 +26,7 @@ _ALL: tuple[Format, ...] = (
     JsonDocument(),
     TelegramPage(),
     WeChatPage(),
+    WeChatScript(),
     Page(),
     Mbox(),
     WhatsApp(),

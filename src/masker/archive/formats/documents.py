@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from masker.archive.formats.base import Context, Format, Read
-from masker.archive.formats.json_scan import Scanner
+from masker.archive.formats.json_scan import ALL_TEXTS, Scanner
+from masker.archive.spelling import decoded
 
 BOM = b"\xef\xbb\xbf"
+_NAME = re.compile(rb'"([^"\\]*)"\s*:')
 _BEGINS = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*[{\["\]])')
 
 
@@ -21,6 +23,13 @@ class JsonDocument(Format):
 
     def recognises(self, head: bytes, path: Path) -> bool:
         return _BEGINS.match(head) is not None
+
+    def prepare(self, head: bytes, context: Context) -> None:
+        names = set(_NAME.findall(head))
+        if "text" not in context.fields.told and not any(
+            context.fields.is_text(decoded(name)) for name in names
+        ):
+            context.hints[ALL_TEXTS] = "1"
 
     def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
         start_bytes = stream.read(len(BOM))

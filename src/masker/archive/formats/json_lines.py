@@ -20,6 +20,7 @@ import msgspec
 from masker.archive.formats.base import Context, Format, Read
 from masker.archive.formats.json_scan import Scanner
 from masker.archive.records import ArchiveError, Rows, Unreadable, all_microseconds, strings
+from masker.archive.spelling import is_markup
 
 CHUNK = 1 << 20
 MAX_LINE = 1 << 26
@@ -152,7 +153,10 @@ class _PlainRows:
             rows = self._decoded(chunk)
         except (ValueError, RecursionError):
             return None
-        return rows if len(rows) == count and not self._has_text_within(rows) else None
+        if len(rows) != count or self._has_text_within(rows):
+            return None
+        # What is HTML is taken apart.
+        return None if any(is_markup(row.text) for row in rows) else rows
 
     def _decoded(self, chunk: bytes) -> list[Any]:
         assert self._decoder is not None

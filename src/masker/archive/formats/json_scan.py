@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from masker.archive.formats.base import Context
 from masker.archive.records import ArchiveError, Record, microseconds, with_copies
-from masker.archive.spelling import text_literals, text_of
+from masker.archive.spelling import hides_number, is_markup, text_literals, text_of
 
 _BUFFER = 1 << 20
 _MAX_TOKEN = 1 << 26
@@ -24,10 +24,24 @@ _TOKEN = re.compile(
     rb'[\s]*(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")|([{}\[\],:])|(-?[0-9][0-9.eE+-]*|true|false|null))',
     re.DOTALL,
 )
+# The same as JavaScript writes it: names without quotes, strings in single ones.
+_SCRIPT_TOKEN = re.compile(
+    rb'[\s]*(?:("[^"\\]*+(?:\\.[^"\\]*+)*+"|\'[^\'\\]*+(?:\\.[^\'\\]*+)*+\')|([{}\[\],:])'
+    rb"|(-?[0-9][0-9.eE+-]*|[A-Za-z_$][A-Za-z0-9_$]*))",
+    re.DOTALL,
+)
 _SPACE = re.compile(rb"\s*")
+_DATE = re.compile(r"(?:19|20)\d{2}[-/][01]?\d[-/][0-3]?\d(?!\d)[T\d:.,+Z -]*$")
+_DATED = re.compile(r"(?:19|20)\d{2}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d(?::[0-5]\d)?")
+# More than one word of a program: blanks, other scripts, or nothing but digits.
+_SAYS = re.compile(r"\s|[^\x00-\x7f]|^[\d.,()+-]*\d[\d.,()+-]*$")
 # Arrays that are one text in pieces: Telegram's entities, the parts of a model's message.
 _TEXT_ARRAYS = {"text", "textentities", "content"}
 _SENDER_KEYS = ("id", "user_id", "email", "name", "display_name", "username", "type", "role")
+
+
+ALL_TEXTS = "every string"
+"""The hint that a document has no field that is known as text."""
 
 
 class _Frame:
@@ -61,13 +75,16 @@ class _Frame:
 class Scanner:
     """Walks one stream, or one line of one; `records` gives what it finds."""
 
-    def __init__(self, context: Context, *, html: bool = False) -> None:
+    def __init__(self, context: Context, *, html: bool = False, script: bool = False) -> None:
         self._context = context
         self._html = html
+        self._script = script
+        # No field is known as text: then every string that says something is.
+        self._takes_all = ALL_TEXTS in context.hints
 
     def line(self, raw: bytes, offset: int, conversation: str) -> list[Record]:
         """The records of one JSON value that is all of `raw`."""
-        return list(self._walk(_Tokens(None, raw, offset), conversation))
+        return list(self._walk(_Tokens(None, raw, offset, script=self._script), conversation))
 
     def stream(
         self, source: BinaryIO, conversation: str, start: bytes = b"", offset: int = 0
@@ -77,34 +94,12 @@ class Scanner:
 
     def _walk(self, tokens: _Tokens, conversation: str) -> Iterator[Record]:
         stack: list[_Frame] = []
-        is_text = self._context.fields.is_text
         for start, end, raw in tokens:
             first = raw[0]
             top = stack[-1] if stack else None
-            if first == 0x22:
-                if top is None:
-                    continue
-                if top.expects == "key":
-                    top.key = _string(raw, tokens)
-                    top.expects = "colon"
-                    continue
-                tokens.require(top.expects == "value")
-                top.expects = "comma"
-                if top.kind == "inside":
-                    continue
-                key = top.key or ""
-                if not top.is_object:
-                    if top.kind == "walk" and is_text(key):
-                        top.texts.append((top.path, start, end, "json", _string(raw, tokens)))
-                else:
-                    if is_text(key):
-                        text = _string(raw, tokens)
-                        spelling = "json"
-                        if self._html and "<" in text:
-                            spelling, text = "json-html", text_of(raw, "json-html")
-                        top.texts.append((f"{top.path}.{key}", start, end, spelling, text))
-                    if len(raw) < 1024:
-                        top.fields[key] = _string(raw, tokens)
+            if first in b"\"'":
+                if top is not None:
+                    self._string(top, start, end, raw, tokens)
             elif first in b"{[":
                 tokens.require(top is None or top.expects == "value")
                 tokens.require(len(stack) < _MAX_DEPTH)
@@ -139,23 +134,68 @@ class Scanner:
                 tokens.require(top is not None and top.expects == "comma")
                 assert top is not None
                 top.expects = "key" if top.is_object else "value"
+            elif top is not None and top.expects == "key" and self._script:
+                top.key = raw.decode()
+                top.expects = "colon"
             else:
                 tokens.require(top is None or top.expects == "value")
                 if top is not None:
-                    top.expects = "comma"
-                    if (
-                        top.is_object
-                        and top.key is not None
-                        and top.kind == "walk"
-                        and first in b"-0123456789"
-                        and is_text(top.key)
-                    ):
-                        # What was digits and nothing else, some exporter wrote as a number.
-                        path = f"{top.path}.{top.key}"
-                        top.texts.append((path, start, end, "json-number", raw.decode()))
-                    if top.is_object and top.key is not None and first in b"-0123456789tf":
-                        top.fields[top.key] = json.loads(raw) if len(raw) < 64 else raw.decode()
+                    self._scalar(top, start, end, raw)
         tokens.require(not stack)
+
+    def _string(self, top: _Frame, start: int, end: int, raw: bytes, tokens: _Tokens) -> None:
+        """A key, or a value that may be a text."""
+        if top.expects == "key":
+            top.key = _string(raw, tokens)
+            top.expects = "colon"
+            return
+        tokens.require(top.expects == "value")
+        top.expects = "comma"
+        if top.kind == "inside":
+            return
+        key = top.key or ""
+        if (top.is_object or top.kind == "walk") and self._is_text(key, raw, tokens):
+            path = f"{top.path}.{key}" if top.is_object else top.path
+            self._add(top, path, start, end, raw, tokens)
+        if top.is_object and len(raw) < 1024:
+            top.fields[key] = _string(raw, tokens)
+
+    def _add(
+        self, top: _Frame, path: str, start: int, end: int, raw: bytes, tokens: _Tokens
+    ) -> None:
+        spelling = "json" if raw[:1] == b'"' and not self._script else "script"
+        text = _string(raw, tokens)
+        if self._script and _DATED.fullmatch(text):
+            # Pages show the time now and then, as if somebody said it.
+            return
+        if is_markup(text) or (self._html and "<" in text):
+            if hides_number(text):
+                # What stands in a tag is no part of what is said, and yet can be read.
+                top.texts.append((f"{path}<>", start, end, spelling, text))
+            spelling = f"{spelling}-html"
+            text = text_of(raw, spelling)
+        top.texts.append((path, start, end, spelling, text))
+
+    def _is_text(self, key: str, raw: bytes, tokens: _Tokens) -> bool:
+        if not self._takes_all:
+            return self._context.fields.is_text(key)
+        if any(role != "text" for role, _ in self._context.fields.roles(key)):
+            return False
+        text = _string(raw, tokens)
+        return _SAYS.search(text) is not None and _DATE.match(text) is None
+
+    def _scalar(self, top: _Frame, start: int, end: int, raw: bytes) -> None:
+        """A number, or a word that is no string."""
+        top.expects = "comma"
+        if not top.is_object or top.key is None:
+            return
+        is_number = raw[0] in b"-0123456789"
+        if is_number and top.kind == "walk" and self._context.fields.is_text(top.key):
+            # What was digits and nothing else, some exporter wrote as a number.
+            path = f"{top.path}.{top.key}"
+            top.texts.append((path, start, end, "json-number", raw.decode()))
+        if is_number or raw in (b"true", b"false"):
+            top.fields[top.key] = json.loads(raw) if len(raw) < 64 else raw.decode()
 
     def _closed(
         self, frame: _Frame, stack: list[_Frame], end: int, tokens: _Tokens, conversation: str
@@ -199,6 +239,8 @@ class Scanner:
         return [text for text in frame.texts if text[0] != f"{frame.path}.{subject}"]
 
     def _is_message(self, frame: _Frame) -> bool:
+        if self._takes_all:
+            return True
         roles = {role for name in frame.fields for role, _ in self._context.fields.roles(name)}
         return bool(roles & {"sender", "time"} or (frame.texts and "id" in roles))
 
@@ -243,7 +285,10 @@ class Scanner:
                 if value is None and not (role == "sender" and "id" in mine):
                     told[role] = frame.fields.get(chosen.get(role, ""))
             if told["conversation"] is None and frame.is_object:
-                told["conversation"] = frame.fields.get(chosen.get("id", ""))
+                outer = frame.fields.get(chosen.get("id", ""))
+                # An object that holds nothing but the message, and is called as it, is none.
+                is_wrapper = frame is frames[1] and outer == mine.get("id")
+                told["conversation"] = None if is_wrapper else outer
         if told["conversation"] is None:
             parents = [frame for frame in frames[1:] if frame.is_object and frame.path]
             told["conversation"] = f"{conversation}#{parents[0].start}" if parents else conversation
@@ -280,6 +325,8 @@ def _is_text_array(key: str | None, context: Context) -> bool:
 
 
 def _string(raw: bytes, tokens: _Tokens) -> str:
+    if raw[:1] == b"'":
+        return text_of(raw, "script")
     if b"\\" not in raw:
         return raw[1:-1].decode("utf-8", "surrogateescape")
     try:
@@ -293,7 +340,10 @@ def _string(raw: bytes, tokens: _Tokens) -> str:
 class _Tokens:
     """The tokens of a stream, with their places; counts lines only where something is wrong."""
 
-    def __init__(self, source: BinaryIO | None, buffer: bytes, offset: int) -> None:
+    def __init__(
+        self, source: BinaryIO | None, buffer: bytes, offset: int, *, script: bool = False
+    ) -> None:
+        self._match = (_SCRIPT_TOKEN if script else _TOKEN).match
         self._source = source
         self._buffer = buffer
         self._offset = offset
@@ -302,7 +352,7 @@ class _Tokens:
         self._lines = 0
 
     def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
-        match_token = _TOKEN.match
+        match_token = self._match
         while True:
             match = match_token(self._buffer, self._at)
             # A number may go on behind the buffer, and a token that is cut off is none yet.

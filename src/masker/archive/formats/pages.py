@@ -9,6 +9,7 @@ the JSON that it is.
 from __future__ import annotations
 
 import html
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,18 +18,23 @@ from typing import BinaryIO
 from masker.archive.formats.base import Context, Format, Read
 from masker.archive.formats.json_scan import Scanner
 from masker.archive.records import ArchiveError, Record, microseconds
-from masker.archive.spelling import decoded, text_of
+from masker.archive.spelling import decoded, hides_number, text_of
 
 _CHUNK = 1 << 20
 _MAX_TEXT = 1 << 24
+_MAX_SCRIPT = 1 << 27
+_RAW = {b"script", b"style"}
+_MANY_DIGITS = re.compile(rb"(?:[0-9][^0-9]{0,3}){8}")
 _TAG = re.compile(
     rb"<!--.*?-->|<(?P<raw>script|style)\b[^>]*>(?P<inside>.*?)</(?P=raw)\s*>"
     rb"|<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)(?P<rest>[^<>]*)>",
     re.DOTALL | re.IGNORECASE,
 )
-_CLASS = re.compile(rb"""\bclass\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
-_TITLE = re.compile(rb"""\btitle\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
-_ID = re.compile(rb"""\bid\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
+# Within a string of a script the quotes are escaped.
+_VALUE = rb"""\s*=\s*\\?["']([^"'\\]*)\\?["']"""
+_CLASS = re.compile(rb"\bclass" + _VALUE, re.IGNORECASE)
+_TITLE = re.compile(rb"\btitle" + _VALUE, re.IGNORECASE)
+_ID = re.compile(rb"\bid" + _VALUE, re.IGNORECASE)
 _VOID = {b"br", b"img", b"hr", b"meta", b"link", b"input", b"wbr", b"source"}
 # Tags that stand within a text; any other one ends it.
 _INLINE = {
@@ -65,9 +71,15 @@ _NAME_CLASSES = {
     "sender",
     "username",
     "author",
+    "name-left",
+    "name-right",
 }
 _TIME_CLASSES = {"date", "time", "datetime", "msg-time", "timestamp", "message-time"}
 _ARRAY = re.compile(rb"=\s*(?=\[\s*[{\[])")
+_STRINGS = re.compile(rb'=\s*(?=\[\s*"[^"]*<)')
+_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+# A date and a clock that stand beside a name, in no element of their own.
+_DATED = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}[ T]\d{1,2}:\d{2}(?::\d{2})?")
 _ZONE = re.compile(r"\s*UTC([+-]\d{2}):?(\d{2})")
 
 
@@ -116,17 +128,42 @@ class WeChatPage(Page):
         return super().recognises(head, path) and any(word in head.lower() for word in known)
 
 
+class WeChatScript(Format):
+    """Further messages of a page of WechatExporter: a script with an array of pieces of HTML."""
+
+    name = "wechat-js"
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        return b'class=\\"' in head and _STRINGS.search(head) is not None
+
+    def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
+        source = stream.read(_MAX_SCRIPT + 1)
+        if len(source) > _MAX_SCRIPT:
+            raise ArchiveError("holds a script of more than 128 MB")
+        walk = _Walk(context, isolates=True, spelling="json-part-html")
+        done = 0
+        for match in _STRINGS.finditer(source):
+            stop = _end_of_array(source, match.end())
+            yield from walk.aside(source[done : match.end()], done)
+            for piece in _STRING.finditer(source, match.end(), stop):
+                yield from walk.read(io.BytesIO(piece[1]), piece.start(1))
+            done = stop
+        yield from walk.aside(source[done:], done)
+
+
 class _Walk:
-    def __init__(self, context: Context, *, isolates: bool) -> None:
+    def __init__(self, context: Context, *, isolates: bool, spelling: str = "html") -> None:
         self._context = context
         self._isolates = isolates
+        self._spelling = spelling
         self._sender = "user"
         self._time: int | None = None
         self._id: str | None = None
         self._stack: list[tuple[bytes, str]] = []
 
-    def read(self, stream: BinaryIO) -> Iterator[Record]:
-        buffer, offset = b"", 0
+    def read(self, stream: BinaryIO, offset: int = 0) -> Iterator[Record]:
+        """The texts of a page, or of a piece of one that stands there."""
+        buffer = b""
         text_from: int | None = 0
         at = 0
         more = True
@@ -135,16 +172,22 @@ class _Walk:
             more = bool(chunk)
             buffer += chunk
             while match := _TAG.search(buffer, at):
+                name = (match["name"] or b"").lower()
+                if more and name in _RAW and not match["close"]:
+                    # A script that goes on in the next chunk is no text.
+                    if len(buffer) - match.start() > _MAX_SCRIPT:
+                        raise ArchiveError("is no page: a script in it has no end")
+                    break
                 at = match.end()
                 if match["raw"]:
                     yield from self._text(buffer, text_from, match.start(), offset)
                     yield from self._script(match["inside"], offset + match.start("inside"))
                     text_from = at
                     continue
-                name = (match["name"] or b"").lower()
                 if not name or (name in _INLINE and not self._says_more(name, match)):
                     continue
                 yield from self._text(buffer, text_from, match.start(), offset)
+                yield from self.aside(match.group(), offset + match.start())
                 text_from = at
                 if match["close"]:
                     self._close(name)
@@ -187,7 +230,9 @@ class _Walk:
         raw = buffer[low:high]
         if not raw.strip():
             return
-        text = text_of(raw, "html")
+        if b"<" in raw and hides_number(decoded(raw)):
+            yield from self.aside(raw, offset + low)
+        text = text_of(raw, self._spelling)
         if not text.strip():
             return
         role = next((role for _, role in reversed(self._stack) if role not in {"", "message"}), "")
@@ -195,12 +240,17 @@ class _Walk:
             self._sender = text.strip() or self._sender
         elif role == "time" and self._tell_time(text):
             return
+        elif role == "" and self._isolates and _DATED.fullmatch(text.strip()):
+            self._tell_time(text)
+            return
         sender, conversation = self._sender, self._context.name
         if role != "text" and (role or self._isolates):
             # Names, buttons, headings: no part of what anybody says.
             sender, conversation = "page", f"{conversation}#{offset + low}"
         time = self._time if role == "text" else None
-        yield Record(offset + low, offset + high, "html", text, conversation, sender, None, time)
+        yield Record(
+            offset + low, offset + high, self._spelling, text, conversation, sender, None, time
+        )
 
     def _tell_time(self, told: str) -> bool:
         text = _ZONE.sub(r" \1\2", html.unescape(told).strip())
@@ -217,15 +267,28 @@ class _Walk:
         return found is not None
 
     def _script(self, source: bytes, offset: int) -> Iterator[Record]:
+        done = 0
         for match in _ARRAY.finditer(source):
+            if match.start() < done:
+                continue
             end = _end_of_array(source, match.end())
-            scanner = Scanner(self._context, html=True)
+            yield from self.aside(source[done : match.end()], offset + done)
+            done = end
+            scanner = Scanner(self._context, html=True, script=True)
             try:
                 yield from scanner.line(
                     source[match.end() : end], offset + match.end(), self._context.name
                 )
             except ArchiveError:
-                raise ArchiveError("holds a chat as a script, which is not JSON") from None
+                raise ArchiveError("holds a chat as a script that cannot be read") from None
+        yield from self.aside(source[done:], offset + done)
+
+    def aside(self, source: bytes, offset: int) -> Iterator[Record]:
+        """What nobody says, and yet can be read: tags and scripts, where they may hold a number."""
+        if _MANY_DIGITS.search(source):
+            conversation = f"{self._context.name}#{offset}"
+            end = offset + len(source)
+            yield Record(offset, end, "plain", decoded(source), conversation, "page")
 
 
 def _role(rest: bytes) -> str:
@@ -242,7 +305,7 @@ def _role(rest: bytes) -> str:
     return "message" if any("message" in word or word == "msg" for word in words) else ""
 
 
-_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]]', re.DOTALL)
+_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|\'[^\'\\]*(?:\\.[^\'\\]*)*\'|[\[\]]', re.DOTALL)
 
 
 def _end_of_array(source: bytes, at: int) -> int:
