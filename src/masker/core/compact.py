@@ -51,6 +51,7 @@ _EMPHASIS = re.compile(
     r"(?<![^\s:：(（|>-])\*{1,2}(?=[^\W_])|(?<=[^\W\d_]|[:：])\*{1,2}(?=[\s:：,，]|$)"
 )
 NAMES_A_NUMBER = re.compile(r"号|號|码|碼|#|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
+_BARE_NUMBER = frozenset(["号码", "號碼", "号", "號", "编号", "編號"])
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
 # A phone number in its groups, with what stands between them, is no longer than this.
 PHONE = 15
@@ -112,6 +113,8 @@ def listen(rules: RuleSet, text: str) -> Talk:
     words = rules.words.find(lowered)
     if not words:
         return Talk(lowered, words, 0, 0, False, 0)
+    if len(words) > 1:
+        words = _compounds(words, lowered)
     speaks_for = speaks_against = 0
     for _, _, yes, no in words:
         speaks_for |= yes
@@ -121,6 +124,20 @@ def listen(rules: RuleSet, text: str) -> Talk:
         asks = False
     announces = 0 if asks and not OWN.search(lowered) else _announced(words, lowered)
     return Talk(lowered, words, speaks_for & ~speaks_against, speaks_for, asks, announces)
+
+
+def _compounds(
+    words: list[tuple[int, int, int, int]], lowered: str
+) -> list[tuple[int, int, int, int]]:
+    """The words, where a bare 号码 behind another is part of that: 身份证号码 is no phone."""
+    compounds = words[:1]
+    for word in words[1:]:
+        before = compounds[-1]
+        if word[0] == before[1] and lowered[word[0] : word[1]] in _BARE_NUMBER:
+            compounds[-1] = (before[0], word[1], before[2], before[3])
+        else:
+            compounds.append(word)
+    return compounds
 
 
 def sentence_ends(lowered: str, start: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from masker.core import gaps
 from masker.core.compact import Piece
-from masker.core.evidence import ECHOED, Candidate, Kind
+from masker.core.evidence import PARTLY, Candidate, Kind
 
 # Fewer digits are a price or a day; where a message has no others, fewer still may be meant.
 LEAST_ECHO = 4
@@ -43,7 +43,7 @@ def echoes(
             for group in _groups(mine):
                 copies = _copies(group, value, number.keep_last)
                 if copies:
-                    echo = number._replace(parts=copies, kind=Kind.ECHO, score=ECHOED)
+                    echo = number._replace(parts=copies, kind=Kind.ECHO, score=PARTLY)
                     if echoed.setdefault(copies, echo).length < echo.length:
                         echoed[copies] = echo
     return tuple(echoed.values())

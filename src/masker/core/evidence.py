@@ -8,6 +8,7 @@ around it and the other party's question.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from itertools import combinations, pairwise
 from typing import NamedTuple
@@ -87,8 +88,8 @@ class Candidate(NamedTuple):
         return max(piece.note for piece, _ in self.parts)
 
 
-# The score of what repeats a part of a number.
-ECHOED = 0.5
+# The score of what is a part of a number, and no whole one.
+PARTLY = 0.5
 # The score of what a check digit proves: with words it is one, without words this.
 CHECKED = 0.9
 # Below this many digits a beginning is not kept hidden: four may be shown of any number,
@@ -239,14 +240,23 @@ def waits_for_words(joint: Joint, track: Track) -> bool:
     )
 
 
-def begun(joint: Joint, track: Track) -> CompiledRule | None:
-    """The rule of which this joint, never finished, is unmistakably the beginning."""
-    value = joint.value
-    size = len(value)
-    if size < BEGUN_NAMED or joint.skipped or joint.found or joint.loosest > gaps.LABEL:
+def begun(joint: Joint, track: Track) -> Candidate | None:
+    """What this joint, never finished, is unmistakably the beginning of."""
+    if joint.loosest > gaps.LABEL:
+        joint = _before_talk(joint)
+    if len(joint.value) < BEGUN_NAMED or joint.skipped or joint.found:
         return None
     if len(joint.parts) >= _COUNTING and _is_counting(joint.parts):
         return None
+    compiled = _begun_rule(joint, track)
+    if compiled is None:
+        return None
+    return Candidate(joint.parts, len(joint.value), 0, compiled, Kind.BEGUN, PARTLY)
+
+
+def _begun_rule(joint: Joint, track: Track) -> CompiledRule | None:
+    value = joint.value
+    size = len(value)
     over_messages = joint.first.note != joint.last.note
     if not (joint.named or joint.near or over_messages):
         return None
@@ -270,6 +280,21 @@ def begun(joint: Joint, track: Track) -> CompiledRule | None:
         ):
             return compiled
     return None
+
+
+def _before_talk(joint: Joint) -> Joint:
+    """The first parts of a joint, up to the first talk between them."""
+    parts = [joint.parts[0]]
+    for (before, _), (piece, at) in pairwise(joint.parts):
+        gap = piece.lead if piece.note == before.note else max(before.tail, piece.opens)
+        if gap > gaps.LABEL:
+            break
+        parts.append((piece, at))
+    last, at = parts[-1]
+    return joint._replace(
+        value=joint.value[: at + len(last.value)], parts=tuple(parts), last=last,
+        loosest=gaps.LABEL,
+    )  # fmt: skip
 
 
 def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
@@ -305,10 +330,17 @@ def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
     )
 
 
-def is_plausible(joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...], text: str) -> bool:
+def is_plausible(
+    joint: Joint,
+    candidate: Candidate,
+    pieces: tuple[Piece, ...],
+    text: str,
+    ends: Collection[int] = (),
+) -> bool:
     """Whether a candidate is more than some cells of a table, a list, or an address.
 
-    `pieces` and `text` are those of the message that its last part stands in.
+    `pieces` and `text` are those of the message that its last part stands in, and `ends` where
+    numbers end in it.
     """
     compiled = candidate.rule
     parts = joint.parts
@@ -321,7 +353,7 @@ def is_plausible(joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...], 
         return False
     if first.note != last.note:
         return is_called or not (_has_network_address(parts) or _ends_in_quad(text, last))
-    starts_block = first.place == 0 or first.lead > gaps.LINE
+    starts_block = starts_a_block(first, pieces, ends)
     digits_behind = 0
     for place in range(last.place + 1, len(pieces)):
         if pieces[place].lead > gaps.LINE or digits_behind > _TAIL_DIGITS:
@@ -360,11 +392,16 @@ def is_plausible(joint: Joint, candidate: Candidate, pieces: tuple[Piece, ...], 
         return True
     inner = {piece.gap for piece, _ in parts[1:]}
     starts = starts_block or first.gap not in inner
-    ends = digits_behind <= _TAIL_DIGITS or pieces[last.place + 1].gap not in inner
+    finishes = digits_behind <= _TAIL_DIGITS or pieces[last.place + 1].gap not in inner
     if first.gap is not None and not starts_block and len(inner) > 1:
         # Not from the middle of one group to the middle of another (010-5687,010-5687).
         starts = False
-    return starts and ends
+    return starts and finishes
+
+
+def starts_a_block(first: Piece, pieces: Sequence[Piece], ends: Collection[int]) -> bool:
+    """Whether no digits stand right before a run, but for a number that ends there."""
+    return first.place == 0 or first.lead > gaps.LINE or pieces[first.place - 1].end in ends
 
 
 def _fixes_a_date(compiled: CompiledRule, value: str) -> bool:

@@ -36,7 +36,7 @@ PASSING_RUNS = 4
 LEAST_WAITING = 4
 # What people say when they put something right.
 _CORRECTS = re.compile(
-    r"不对|不對|不是|错|錯|更正|纠正|应该是|應該是|我是说|抱歉|对不起|對不起|重发|重來|重来|重说|再说一遍"
+    r"不对|不對|不是|[啊哦噢]不|不不|错|錯|更正|纠正|应该是|應該是|我是说|抱歉|对不起|對不起|重发|重來|重来|重说|再说一遍"
     r"|\b(?:sorry|oops|no|wait|typo|mistake|wrong|correct(?:ion)?|mean|meant|scratch|should be"
     r"|again)\b",
     re.IGNORECASE,
@@ -56,11 +56,15 @@ class Before(NamedTuple):
 
 
 class After(NamedTuple):
-    """The joints that can grow, the numbers found, and the joints that ended without one."""
+    """The joints that can grow, the numbers found, the joints that ended without one.
+
+    And the places in the message where numbers end.
+    """
 
     joints: tuple[Joint, ...]
     found: tuple[Candidate, ...]
     ended: list[Joint]
+    ends: set[int]
 
 
 def join(
@@ -91,7 +95,7 @@ def join(
             ended += step.ended
             for joint, candidate in step.matched:
                 if evidence.is_plausible(
-                    joint, candidate, pieces, note.message.text
+                    joint, candidate, pieces, note.message.text, whole.ends
                 ) and not _swallows(joint, candidate, before.candidates):
                     found.append(candidate)
                     whole.add(joint, candidate)
@@ -109,17 +113,19 @@ def join(
         alive.sort(key=lambda joint: joint.parts[-1][1] + len(joint.last.value) - len(joint.value))
         alive, overflow = alive[:MAX_JOINTS], alive[MAX_JOINTS:]
         found += _masked_for_good(rules, overflow)
-    return After(tuple(alive), tuple(found), ended)
+    return After(tuple(alive), tuple(found), ended, whole.ends)
 
 
 class _Whole:
     """What the numbers that one message completes say of the joints beside them."""
 
-    __slots__ = ("explained", "given", "inside", "known", "seq", "settled")
+    __slots__ = ("ends", "explained", "given", "inside", "known", "seq", "settled")
 
     def __init__(self, seq: int, known: tuple[Candidate, ...]) -> None:
         self.seq = seq
         self.known = known
+        self.ends: set[int] = set()
+        """Where numbers end in this message."""
         self.settled: list[tuple[int, int]] = []
         self.inside: set[Piece] = set()
         self.explained: set[Piece] = set()
@@ -127,6 +133,7 @@ class _Whole:
 
     def add(self, joint: Joint, candidate: Candidate) -> None:
         """A number that was found."""
+        self.ends.add(joint.last.end)
         if candidate.score >= evidence.CHECKED:
             self.given.update((piece.note, piece.start) for piece, _ in joint.parts)
             parts = {part for part, at in joint.parts if at}

@@ -32,7 +32,7 @@ from masker.core.masking import Span
 from masker.core.messages import MaskedMessage, Message
 from masker.core.questions import NOTHING, Wanted
 from masker.core.render import Note, pending_runs, render
-from masker.core.ruleset import CompiledRule, RuleSet
+from masker.core.ruleset import RuleSet
 from masker.core.texts import text_spans
 
 # What announces a number ("my card number is") speaks for this many of the sender's next messages,
@@ -160,7 +160,7 @@ def receive(
     note = Note(seq, message, revision, pieces, fixed)
     if pieces:
         before = Before(joints, lane.candidates, lane.recent, lane.notes)
-        joints, found, ended = join(rules, before, tracks, note)
+        joints, found, ended, _ = join(rules, before, tracks, note)
         echoed = echoes(candidates, found, lane.recent, pieces)
         if found:
             waiting = {seq, *[one.seq for one in lane.notes]}
@@ -299,16 +299,8 @@ def _settle(
 
 def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Candidate, ...]:
     """What was begun and never finished, and yet is unmistakable."""
-    found = []
-    for joint in ended:
-        compiled = evidence.begun(joint, rules.tracks[joint.first.track])
-        if compiled is not None:
-            found.append(_whole(joint, compiled))
-    return tuple(found)
-
-
-def _whole(joint: Joint, compiled: CompiledRule) -> Candidate:
-    return Candidate(joint.parts, len(joint.value), 0, compiled, Kind.BEGUN, 0.5)
+    found = [evidence.begun(joint, rules.tracks[joint.first.track]) for joint in ended]
+    return tuple([one for one in found if one is not None])
 
 
 def _called_later(

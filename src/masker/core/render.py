@@ -145,19 +145,21 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
 def _rest(begun: Candidate, claimed: set[RunId]) -> Candidate | None:
     """What is left of a beginning that was named, beside the number that begins within it.
 
-    Within one message that is a group said twice, or put right.
+    Its first parts are no part of that number, which may be one by chance. Within one message
+    the others are a group said twice, or put right.
     """
     first = begun.parts[0][0]
-    if begun.kind is Kind.ECHO or not (begun.is_in_one_message and first.named & begun.rule.bit):
+    if begun.kind is Kind.ECHO or not first.named & begun.rule.bit:
         return None
-    parts = tuple(
-        [
-            (piece, at)
-            for piece, at in begun.parts
-            if run_id(piece) not in claimed and len(piece.value) >= LEAST_GROUP
-        ]
-    )
-    return begun._replace(parts=parts) if parts else None
+    in_one = begun.is_in_one_message
+    parts: list[tuple[Piece, int]] = []
+    for piece, at in begun.parts:
+        if run_id(piece) not in claimed:
+            if not in_one or len(piece.value) >= LEAST_GROUP:
+                parts.append((piece, at))
+        elif not in_one:
+            break
+    return begun._replace(parts=tuple(parts)) if parts else None
 
 
 def _explains(card: Candidate, called: Candidate) -> bool:

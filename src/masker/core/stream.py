@@ -15,6 +15,9 @@ turn out to be the middle of a longer one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import accumulate
+
 from masker.core import characters, compact, detect, evidence, gaps
 from masker.core.compact import Piece
 from masker.core.evidence import Candidate, Joint, Kind
@@ -109,11 +112,11 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
             for track in tracks
         )
         note = Note(1, Message("", "", "", text), 0, pieces, ())
-        joints, candidates, _ = join(rules, Before(), closed, note, more=True)
+        joints, candidates, _, ends = join(rules, Before(), closed, note, more=True)
         for number, track in enumerate(rules.tracks):
             mine = [joint for joint in joints if joint.first.track == number]
-            places |= _of_joints(track, mine, tracks[number], text)
-        places |= _of_words(rules, closed, talk.lowered)
+            places |= _of_joints(track, mine, tracks[number], text, ends)
+        places |= _of_words(rules, closed, talk.lowered, ends)
         certain = _certain(candidates, joints, pieces, text, places)
     places |= _of_word_end(rules, text)
     undecided = [place for place in places if place >= start and place not in certain]
@@ -125,7 +128,9 @@ def _is_open(text: str, piece: Piece) -> bool:
     return piece.end == len(text)
 
 
-def _of_joints(track: Track, joints: list[Joint], pieces: tuple[Piece, ...], text: str) -> set[int]:
+def _of_joints(
+    track: Track, joints: list[Joint], pieces: tuple[Piece, ...], text: str, ends: set[int]
+) -> set[int]:
     """The characters of joints that what comes next may go on, or a run that is not over."""
     places: set[int] = set()
     if not pieces:
@@ -140,38 +145,58 @@ def _of_joints(track: Track, joints: list[Joint], pieces: tuple[Piece, ...], tex
             is_group = track.letters and may_be_group(gap)
             if joins or is_group:
                 over_words = joins and gaps.ONLY_SEPARATORS.fullmatch(gap) is None
-                runs = [piece for piece, _ in joint.parts]
                 size = _open_size(
-                    track, runs, closed=len(runs), over_words=over_words, called=joint.called
-                )
-                places |= _first_places(runs, size)
+                    track, joint.value, joint.first, [piece for piece, _ in joint.parts],
+                    called=joint.called, over_words=over_words,
+                    starts_block=evidence.starts_a_block(joint.first, pieces, ends),
+                )  # fmt: skip
+                places |= _first_places(joint.parts, size)
         return places
-    places |= _first_places(
-        [last], _open_size(track, [last], closed=0, called=last.weak | last.near)
-    )
+    size = _open_size(
+        track, last.value, last, [], called=last.weak | last.near,
+        starts_block=evidence.starts_a_block(last, pieces, ends),
+    )  # fmt: skip
+    places |= _first_places(((last, 0),), size)
     for joint in joints:
         if joint.last.place + 1 == last.place and last.lead != gaps.BROKEN:
-            runs = [*(piece for piece, _ in joint.parts), last]
-            over_words = max(joint.loosest, last.lead) >= gaps.LABEL
+            value, parts = joint.value + last.value, (*joint.parts, (last, len(joint.value)))
             called = joint.called | last.weak | last.near
             size = _open_size(
-                track, runs, closed=len(runs) - 1, over_words=over_words, called=called
-            )
-            places |= _first_places(runs, size)
+                track, value, joint.first, [piece for piece, _ in joint.parts], called=called,
+                over_words=max(joint.loosest, last.lead) >= gaps.LABEL,
+                starts_block=evidence.starts_a_block(joint.first, pieces, ends),
+            )  # fmt: skip
+            if called & track.loose and size < len(value):
+                # It may yet say the group before it again, and be no more than that.
+                size = max(size, _again_size(track, joint, last))
+            places |= _first_places(parts, size)
     return places
 
 
-def _open_size(
-    track: Track, runs: list[Piece], *, closed: int, called: int, over_words: bool = False
-) -> int:
-    """How many leading characters of these runs a continuation could still mask, or let go.
+def _again_size(track: Track, joint: Joint, last: Piece) -> int:
+    """How many leading characters of a joint a run could change by putting its last group right."""
+    before = joint.value[: joint.parts[-1][1]]
+    value = before + joint.last.value
+    if not (joint.last.value.startswith(last.value[:1]) and track.can_grow(before, joint.called)):
+        return 0
+    return len(value)
 
-    So many of the runs are `closed`: the last one, where it is not, may be longer yet.
+
+def _open_size(
+    track: Track,
+    value: str,
+    first: Piece,
+    closed: list[Piece],
+    *,
+    called: int,
+    starts_block: bool,
+    over_words: bool = False,
+) -> int:
+    """How many leading characters of what runs make a continuation could still mask, or let go.
+
+    The runs that are `closed` can get no longer.
     """
-    value = "".join(piece.value for piece in runs)
-    first = runs[0]
-    sizes = tuple(len(piece.value) for piece in runs[:closed])
-    starts_block = first.place == 0 or first.lead > gaps.LINE
+    sizes = tuple(len(piece.value) for piece in closed)
     most = 0
     for compiled in track.rules:
         if first.denied & compiled.bit:
@@ -193,13 +218,10 @@ def _open_size(
     return most
 
 
-def _first_places(runs: list[Piece], size: int) -> set[int]:
+def _first_places(parts: Iterable[tuple[Piece, int]], size: int) -> set[int]:
     places: set[int] = set()
-    for piece in runs:
-        places.update(range(piece.start, min(piece.end, piece.start + size)))
-        size -= len(piece.value)
-        if size <= 0:
-            break
+    for piece, at in parts:
+        places.update(range(piece.start, min(piece.end, piece.start + max(0, size - at))))
     return places
 
 
@@ -207,6 +229,7 @@ def _of_words(
     rules: RuleSet,
     closed: tuple[tuple[Piece, ...], ...],
     lowered: str,
+    ends: set[int],
 ) -> set[int]:
     """The characters of the last run, and those joined to it, that words behind could call for."""
     places: set[int] = set()
@@ -221,11 +244,14 @@ def _of_words(
             value = "".join(run.value for run in runs)
             for compiled in track.rules:
                 shape = compiled.pattern if compiled.context_required else compiled.loose
-                starts_block = piece.place == 0 or piece.lead > gaps.LINE
+                starts_block = evidence.starts_a_block(piece, pieces, ends)
                 if compiled.context_required and not starts_block:
                     continue
                 if shape is not None and not piece.denied & compiled.bit and shape.is_full(value):
-                    places |= _first_places(runs, len(value) - compiled.keep_last)
+                    starts = accumulate([len(run.value) for run in runs], initial=0)
+                    places |= _first_places(
+                        zip(runs, starts, strict=False), len(value) - compiled.keep_last
+                    )
             if piece.lead > gaps.LABEL or len(value) > 2 * evidence.STRONG_CHECK:
                 break
     return places
