@@ -51,3 +51,36 @@ def test_a_part_of_a_number_is_masked_whenever_it_is_said(
     said: list[str], kept: list[str], asked: bool
 ) -> None:
     assert stored(*([QUESTION] if asked else []), *said)[asked:] == kept
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        # each group said back, one of them missed
+        (
+            [("agent", "您好，身份证号是多少？"), "4403", ("agent", "4403"), "0520", "0111",
+             ("agent", "收到 0111"), "0140", ("agent", "0140"), "31"],
+            ["您好，身份证号是多少？", "****", "****", "****", "****",
+             "收到 ****", "**40", "****", "31"],
+        ),
+        (
+            [CARD, ("agent", "好的，34567890128 对吗")],
+            ["*" * 15 + "0128", "好的，*******0128 对吗"],
+        ),
+        # what is said back is no beginning of any number
+        (
+            [("agent", "What is your card number?"), "5105", "1051", ("agent", "1051, okay."),
+             "0510", "5100"],
+            ["What is your card number?", "****", "****", "****, okay.", "****", "5100"],
+        ),
+        # other numbers of theirs stay
+        (
+            [CARD, ("agent", "工单 20261123，尾号0128")],
+            ["*" * 15 + "0128", "工单 20261123，尾号0128"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_another_reads_back_is_masked_too(
+    said: list[str | tuple[str, str]], kept: list[str]
+) -> None:
+    assert stored(*said) == kept

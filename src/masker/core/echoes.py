@@ -6,6 +6,8 @@ types it wrong first. Such digits are masked as the part of the number that they
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from masker.core import gaps
 from masker.core.compact import Piece
 from masker.core.evidence import PARTLY, Candidate, Kind
@@ -22,35 +24,45 @@ def echoes(
     found: tuple[Candidate, ...],
     recent: tuple[tuple[Piece, ...], ...],
     pieces: tuple[Piece, ...],
+    others: Sequence[Candidate] = (),
 ) -> tuple[Candidate, ...]:
     """What repeats part of a number and has no part in any: in `pieces`, and before new numbers.
 
     Messages that a number has a part in are left alone: a text is masked the same however
-    it comes, and what comes early cannot wait for what may come late.
+    it comes, and what comes early cannot wait for what may come late. `others` are numbers of
+    other people, which these may read back.
     """
-    numbers = [one for one in (*known, *found) if _is_whole(one)]
-    if not numbers:
+    numbers = [one for one in (*known, *found) if is_whole(one)]
+    if not numbers and not others:
         return ()
-    parts = {part[:3] for one in numbers for part, _ in one.parts}
+    own = {part[:3] for one in numbers for part, _ in one.parts}
     echoed: dict[tuple[tuple[Piece, int], ...], Candidate] = {}
     for number in numbers:
-        value = _value(number)
         notes = {piece.note for piece, _ in number.parts}
         for message in (*recent, pieces) if number in found else (pieces,):
-            if message[0].note in notes:
-                continue
-            mine = [one for one in message if one.track == number.track and one[:3] not in parts]
-            for group in _groups(mine):
-                copies = _copies(group, value, number.keep_last)
-                if copies:
-                    echo = number._replace(parts=copies, kind=Kind.ECHO, score=PARTLY)
-                    if echoed.setdefault(copies, echo).length < echo.length:
-                        echoed[copies] = echo
+            if message[0].note not in notes:
+                _note(echoed, number, [one for one in message if one[:3] not in own])
+    for number in others:
+        _note(echoed, number, [one for one in pieces if one[:3] not in own])
     return tuple(echoed.values())
 
 
-def _is_whole(one: Candidate) -> bool:
+def is_whole(one: Candidate) -> bool:
+    """Whether it is a number of which people say parts again."""
     return one.kind <= Kind.CALLED and one.rule.loose is not None and one.length >= LEAST_ECHO
+
+
+def _note(
+    echoed: dict[tuple[tuple[Piece, int], ...], Candidate], number: Candidate, pieces: list[Piece]
+) -> None:
+    """Note what in a message repeats part of a number; the longer number hides more."""
+    value = _value(number)
+    for group in _groups([one for one in pieces if one.track == number.track]):
+        copies = _copies(group, value, number.keep_last)
+        if copies:
+            echo = number._replace(parts=copies, kind=Kind.ECHO, score=PARTLY)
+            if echoed.setdefault(copies, echo).length < echo.length:
+                echoed[copies] = echo
 
 
 def _value(number: Candidate) -> str:

@@ -113,7 +113,11 @@ _NATURAL = {
     (8, 8), (8, 8, 3), (6, 6, 3), (6, 4, 5), (6, 8, 3, 1), (6, 4, 2, 2, 4),
 }  # fmt: skip
 _EXPIRY_DIGITS = 6
+_EXPIRY = re.compile("(?:0[1-9]|1[0-2])(?:20)?[2-4][0-9]").fullmatch
+# Printed on the card, behind the date: so many digits at most.
+_SECURITY_CODE = 4
 _OCTET = 255
+_PARTS_CLAUSES = re.compile("[,，、。;；]").search
 # ISO/IEC 7812-1 caps a card number at 19 digits.
 MAX_DIGITS = 19
 # Smaller groups, in the midst of other numbers, are the numbers of a list.
@@ -364,6 +368,8 @@ def is_plausible(
         is_address = not joint.named & compiled.bit and _is_postcode_and_phone(parts, pieces, text)
         return starts_block and digits_behind <= _TAIL_DIGITS and not is_address
     if compiled.context_required:
+        if any(_PARTS_CLAUSES(piece.gap or "") for piece, _ in parts[1:]):
+            return False
         # What words ask for is a number by itself, with at most an expiry date behind it.
         return starts_block and digits_behind <= (_EXPIRY_DIGITS if len(sizes) == 1 else 0)
     has_check = candidate.score >= CHECKED
@@ -400,8 +406,17 @@ def is_plausible(
 
 
 def starts_a_block(first: Piece, pieces: Sequence[Piece], ends: Collection[int]) -> bool:
-    """Whether no digits stand right before a run, but for a number that ends there."""
-    return first.place == 0 or first.lead > gaps.LINE or pieces[first.place - 1].end in ends
+    """Whether no digits stand right before a run, but for a number or an expiry date."""
+    place = first.place
+    if place == 0 or first.lead > gaps.LINE or pieces[place - 1].end in ends:
+        return True
+    if len(first.value) > _SECURITY_CODE:
+        return False
+    year = pieces[place - 1]
+    if place > 1 and year.gap in {"/", "-", "／", " / "}:
+        month = pieces[place - 2]
+        return _EXPIRY(month.value + year.value) is not None
+    return year.gap is None and _EXPIRY(year.value) is not None
 
 
 def _fixes_a_date(compiled: CompiledRule, value: str) -> bool:

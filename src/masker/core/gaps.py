@@ -308,6 +308,15 @@ _LABEL_WORDS = frozenset(
         "haha",
         "hm",
         "lol",
+        "code",
+        "sure",
+        "noted",
+        "roger",
+        "gotcha",
+        "copy",
+        "huh",
+        "mhm",
+        "mm",
         "iphone",
         "ipad",
         "android",
@@ -319,13 +328,12 @@ _ASIDE = r"\[[^\W\d_]{1,10}\]|(?<!\w)@[^\W\d]{1,20}(?![\w'])"
 # Possessive: an aside could be read as a bracket and a word as well, twice as often for each. So
 # what begins like something shorter comes first.
 LABEL_SOURCE = (
-    rf"(?:{_ASIDE}|先[这這](?:些|么多|麼多)|(?<![A-Za-z])(?:1st|2nd|3rd|4th)(?![A-Za-z'])|[\W_0-9]|[{LABEL_HANZI}]"
+    rf"(?:{_ASIDE}|先[这這](?:些|么多|麼多)|收到|明白|了解|知道|(?<![A-Za-z])(?:1st|2nd|3rd|4th)(?![A-Za-z'])|[\W_0-9]|[{LABEL_HANZI}]"
     rf"|(?<![A-Za-z])(?:{_WORD})(?![A-Za-z']))*+"
 )
 ONLY_LABEL = re.compile(LABEL_SOURCE, re.IGNORECASE)
 # Most talk is no label by its first word, and says so at a fraction of the cost.
-# (些 is one in 先这些 only.)
-_NO_LABEL = re.compile(rf"[^\W_0-9A-Za-z些{LABEL_HANZI}]").search
+_NO_LABEL = re.compile(rf"[^\W_0-9A-Za-z{LABEL_HANZI}些收到明白了解知道]").search
 _LETTERS = re.compile("[a-z]+").findall
 _LABEL_LETTERS = frozenset(letters for word in _LABEL_WORDS for letters in _LETTERS(word))
 # Marks, joiners and connectors are letters to `regex`, and none to `re`.

@@ -19,13 +19,13 @@ can be tried (the tests do).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from masker.core import compact, evidence
 from masker.core.candidates import together, without_repeats
 from masker.core.compact import Piece, Talk
-from masker.core.echoes import echoes
+from masker.core.echoes import echoes, is_whole
 from masker.core.evidence import Candidate, Joint, Kind
 from masker.core.joints import Before, join
 from masker.core.masking import Span
@@ -89,13 +89,14 @@ def receive(
     *,
     talk: Talk | None = None,
     wanted: Wanted = NOTHING,
+    others: Sequence[Candidate] = (),
     revision: int = 0,
 ) -> tuple[Lane, list[MaskedMessage]]:
     """One message of this lane: the lane after it, and every message that has something to say.
 
     `talk` is what `compact.listen` heard in its text, where that is known, and `wanted` what the
-    other party's words want of it; `revision` is what this message comes out as, where its id
-    was used before.
+    other party's words want of it; `others` are numbers that other people gave or are giving;
+    `revision` is what this message comes out as, where its id was used before.
     """
     text = message.text
     if talk is None:
@@ -122,7 +123,7 @@ def receive(
     fixed = text_spans(rules, text, talk.lowered)
     asked, alone, mentioned, refused = wanted
     heard = lane.said | mentioned
-    is_fresh = not (joints or candidates or lane.notes or heard or asked)
+    is_fresh = not (joints or candidates or lane.notes or heard or asked or others)
     runs: tuple[list[tuple[int, int]], ...] = ()
     if rules.holds_number(text) if is_fresh else rules.may_hold_digits(text):
         runs = compact.runs(rules, text, talk)
@@ -161,7 +162,7 @@ def receive(
     if pieces:
         before = Before(joints, lane.candidates, lane.recent, lane.notes)
         joints, found, ended, _ = join(rules, before, tracks, note)
-        echoed = echoes(candidates, found, lane.recent, pieces)
+        echoed = echoes(candidates, found, lane.recent, pieces, others)
         if found:
             waiting = {seq, *[one.seq for one in lane.notes]}
             candidates = together(candidates, found, waiting)
@@ -220,6 +221,32 @@ def close(rules: RuleSet, lane: Lane, window: Window) -> list[MaskedMessage]:
 def given(lane: Lane) -> int:
     """The rules of which the newest message gave, or finished, a number that they called for."""
     return _given([one for one in lane.candidates if one.last_note == lane.seq])
+
+
+def given_now(lane: Lane) -> list[Candidate]:
+    """The whole numbers that the newest message gave, or finished."""
+    return [one for one in lane.candidates if one.last_note == lane.seq and is_whole(one)]
+
+
+def numbers(rules: RuleSet, lane: Lane) -> list[Candidate]:
+    """The numbers that are known of a lane, and what is being dictated: another may repeat it."""
+    known = [one for one in lane.candidates if is_whole(one)]
+    for joint in lane.joints:
+        track = rules.tracks[joint.first.track]
+        if joint.called & track.loose:
+            compiled = next(one for one in track.rules if one.bit & joint.called & track.loose)
+            known.append(
+                Candidate(joint.parts, len(joint.value), 0, compiled, Kind.CALLED, evidence.PARTLY)
+            )
+    return known
+
+
+def read_back(lane: Lane, others: Sequence[Candidate]) -> Lane:
+    """A lane after somebody else gave numbers: what it says of them so far is masked."""
+    more: tuple[Candidate, ...] = ()
+    for pieces in lane.recent:
+        more += echoes(lane.candidates, (), (), pieces, others)
+    return lane._replace(candidates=lane.candidates + more) if more else lane
 
 
 def _given(found: Iterable[Candidate]) -> int:

@@ -15,6 +15,7 @@ from math import inf
 from typing import Literal
 
 from masker.core import compact, lanes, masking, questions
+from masker.core.evidence import Candidate
 from masker.core.lanes import EMPTY, Lane, Window
 from masker.core.messages import MaskedMessage, Message
 from masker.core.questions import NOTHING, Asked, Wanted
@@ -264,8 +265,10 @@ class Redactor:
             talk = compact.listen(self._rules, message.text)
             lane, out = lanes.receive(
                 self._rules, lane or EMPTY, message, self._window,
-                talk=talk, wanted=wanted, revision=revision,
+                talk=talk, wanted=wanted, others=self._others(message, lane_key), revision=revision,
             )  # fmt: skip
+            if lane.candidates:
+                self._read_back(message, lane_key, lanes.given_now(lane))
             if wanted is not NOTHING:
                 self._note_answer(message.conversation_id, lanes.given(lane))
             if len(out) > 1:
@@ -294,6 +297,25 @@ class Redactor:
             self.failures += 1
             return [_blank(message, revision), *self._given_up(lane_key)]
         return out
+
+    def _others(self, message: Message, lane_key: LaneKey) -> list[Candidate]:
+        """The numbers that other people gave in this conversation: this message may repeat them."""
+        open_lanes = self._open.get(message.conversation_id)
+        if open_lanes is None:
+            return []
+        return [
+            number
+            for key in open_lanes
+            if key != lane_key and key in self._lanes
+            for number in lanes.numbers(self._rules, self._lanes[key])
+        ]
+
+    def _read_back(self, message: Message, lane_key: LaneKey, numbers: list[Candidate]) -> None:
+        """Others may have said parts of these numbers while they were given."""
+        if numbers:
+            for key in self._open.get(message.conversation_id, ()):
+                if key != lane_key and key in self._lanes:
+                    self._lanes[key] = lanes.read_back(self._lanes[key], numbers)
 
     def _note_answer(self, conversation_id: str, given: int) -> None:
         asked = self._asked.get(conversation_id)

@@ -16,6 +16,10 @@ from masker.core.ruleset import ANY_X
 # What is left of a number that was masked: so few digits, behind so many stars.
 REMNANT_DIGITS = 4
 REMNANT_STARS = 4
+# A lone numeral between fillers has no more of them beside it.
+MOST_SAID = 6
+_HANZI_BEFORE = re.compile("[一-鿿]*$")
+_HANZI_AFTER = re.compile("[一-鿿]*")
 _ASCII_LETTER = "A-Za-z"
 _DIGITS = re.compile(
     f"[0-9]+|(?:(?![0-9])[{characters.DIGIT_CLASS}])+|[{characters.HANZI_CLASS}]+"
@@ -293,7 +297,17 @@ def _is_word(text: str, start: int, end: int) -> bool:
         return False
     if opens or gaps.NOTHING_SAID.fullmatch(before):
         return False
-    return before not in characters.BEFORE_LONE_NUMERAL
+    return before not in characters.BEFORE_LONE_NUMERAL and (
+        before in characters.WORD_BEFORE_NUMERAL or not _is_said(text, start, end)
+    )
+
+
+def _is_said(text: str, start: int, end: int) -> bool:
+    """Whether only fillers and labels stand beside a numeral, up to a mark (嗯四，接着二啊，)."""
+    before = _HANZI_BEFORE.search(text, max(0, start - MOST_SAID), start)
+    after = _HANZI_AFTER.match(text, end, end + MOST_SAID)
+    around = (before.group() if before else "") + (after.group() if after else "")
+    return len(around) < MOST_SAID and gaps.ONLY_LABEL.fullmatch(around) is not None
 
 
 def _amounts_and_moments(lowered: str) -> list[tuple[int, int]]:
