@@ -92,6 +92,9 @@ class Candidate(NamedTuple):
 PARTLY = 0.5
 # The score of what a check digit proves: with words it is one, without words this.
 CHECKED = 0.9
+# What begins in a number that was called by name is of every rule already: by chance it goes on as
+# another, and so it has to stand in groups that people write.
+EXPLAINED = ~0
 # Below this many digits a beginning is not kept hidden: four may be shown of any number,
 # and the four that a masked number shows must not be masked again.
 BEGUN_NAMED = 5
@@ -159,9 +162,10 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
     called = joint.called & ~denied & ~_named_later(joint)
     likely = (whole & ~denied) | called
     found: list[tuple[CompiledRule, Kind, float]] = []
+    by_chance = joint.holds == EXPLAINED and not is_natural(sizes(joint))
     for compiled in track.rules:
         bit = compiled.bit
-        if not likely & bit:
+        if not likely & bit or (by_chance and not _has_region_and_date(compiled, value)):
             continue
         is_called = bool(called & bit)
         if compiled.context_required and not (
@@ -192,6 +196,14 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
             if joint.loosest <= loosest and not joint.skipped:
                 found.append((compiled, Kind.CALLED, 0.75))
     return found
+
+
+def sizes(joint: Joint) -> tuple[int, ...]:
+    """The groups it is written in; what was said twice counts once."""
+    sizes: dict[int, int] = {}
+    for piece, at in joint.parts:
+        sizes.setdefault(at, len(piece.value))
+    return tuple(sizes.values())
 
 
 def _named_later(joint: Joint) -> int:
@@ -385,7 +397,7 @@ def is_plausible(
     is_amount = _is_amount(text, parts) and not (is_called and len(joint.value) > _AMOUNT)
     if is_amount or _is_network_addresses(text, first, last):
         return False
-    natural = _is_natural(sizes)
+    natural = is_natural(sizes)
     if not has_check:
         return (starts_block and not digits_behind) or natural
     if is_called:
@@ -467,7 +479,7 @@ def _is_table(text: str, parts: tuple[tuple[Piece, int], ...]) -> bool:
 
 def is_natural_for(candidate: Candidate) -> bool:
     """Whether the groups of a candidate are those of one number, whatever stands behind it."""
-    return candidate.rule.checked and _is_natural(
+    return candidate.rule.checked and is_natural(
         tuple(len(piece.value) for piece, _ in candidate.parts)
     )
 
@@ -486,7 +498,7 @@ def may_become_natural(sizes: tuple[int, ...]) -> bool:
     )
 
 
-def _is_natural(sizes: tuple[int, ...]) -> bool:
+def is_natural(sizes: tuple[int, ...]) -> bool:
     """Whether these are groups in which people and printers write one number."""
     if len(sizes) == 1 or sizes in _NATURAL:
         return True

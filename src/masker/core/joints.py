@@ -119,7 +119,7 @@ def join(
 class _Whole:
     """What the numbers that one message completes say of the joints beside them."""
 
-    __slots__ = ("ends", "explained", "given", "inside", "known", "seq", "settled")
+    __slots__ = ("ends", "explained", "given", "inside", "known", "named", "seq", "settled")
 
     def __init__(self, seq: int, known: tuple[Candidate, ...]) -> None:
         self.seq = seq
@@ -129,6 +129,7 @@ class _Whole:
         self.settled: list[tuple[int, int]] = []
         self.inside: set[Piece] = set()
         self.explained: set[Piece] = set()
+        self.named: set[Piece] = set()
         self.given: set[tuple[int, int]] = set()
 
     def add(self, joint: Joint, candidate: Candidate) -> None:
@@ -144,7 +145,11 @@ class _Whole:
             if evidence.is_certain(joint, candidate) and not self._ends_otherwise(candidate):
                 self.inside |= parts
             elif joint.first.named & candidate.rule.bit:
+                if evidence.is_natural(evidence.sizes(joint)):
+                    parts = {part for part, at in joint.parts if at}
                 self.explained |= parts
+                if not joint.skipped:
+                    self.named.add(joint.first)
         if _stands_alone(joint, candidate):
             self.settled.append((joint.first.start, joint.last.end))
 
@@ -181,10 +186,13 @@ class _Whole:
         if self.inside:
             # No other number begins in one whose region and date hold.
             joints = [joint for joint in joints if joint.first not in self.inside]
-        if self.explained:
-            # One that begins in a number called by name has to prove itself.
+        if self.explained or self.named:
+            # One that begins in a number called by name, or leaves out parts of it, has to prove
+            # itself.
             joints = [
-                joint._replace(holds=~0) if joint.first in self.explained else joint
+                joint._replace(holds=evidence.EXPLAINED)
+                if joint.first in self.explained or (joint.skipped and joint.first in self.named)
+                else joint
                 for joint in joints
             ]
         return joints
@@ -411,10 +419,7 @@ def _is_in_list(piece: Piece, pieces: tuple[Piece, ...]) -> bool:
 
 def _is_in_groups(joint: Joint) -> bool:
     """Whether its parts so far are groups in which people write a number."""
-    sizes: dict[int, int] = {}
-    for piece, at in joint.parts:
-        sizes.setdefault(at, len(piece.value))
-    return evidence.may_become_natural(tuple(sizes.values()))
+    return evidence.may_become_natural(evidence.sizes(joint))
 
 
 def _is_bare(joint: Joint) -> bool:
