@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archive_files import NOON
 from masker import MaskedMessage, Masker, Message
-from masker.archive import Options, partitions, scan, spelling
+from masker.archive import Options, partitions, scan, sifting, spelling
 from masker.archive.formats import json_lines
 from masker.archive.records import all_microseconds, microseconds
 from masker.archive.sifting import LOOK, MARK, TEXT, Sieve
 from masker.archive.spelling import mask_region
 from masker.core import characters
+from masker.core.ruleset import lower
 from masker.testing.talk import small_talk
 from test_archive_formats import Quiet
 
@@ -77,6 +81,14 @@ def test_words_are_found_in_whatever_letters_they_are_written(tmp_path: Path) ->
     assert sieve.kinds(said) == bytes([LOOK, LOOK, MARK, MARK, LOOK, MARK])
     # Where no letter becomes two, all are lowered together.
     assert sieve.kinds(said[:4]) == bytes([LOOK, LOOK, MARK, MARK])
+
+
+def test_pyarrow_makes_no_word_of_what_the_engine_makes_none_of() -> None:
+    """Letter by letter: whatever becomes part of a simple word becomes it in both."""
+    letters = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    for letter, other in zip(letters, pc.utf8_lower(pa.array(letters)).to_pylist(), strict=True):
+        ours = lower(letter)
+        assert ours == other or not sifting._is_simple(ours)
 
 
 def test_rules_of_more_words_than_fit_are_asked_one_by_one() -> None:

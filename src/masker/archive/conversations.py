@@ -113,9 +113,12 @@ class Conversations:
 
     def mask(self, records: Iterable[bytes]) -> None:
         """All records of a partition, sorted."""
-        take = self.take
+        take, is_stored = self.take, self._keep is not None
         for record in records:
-            take(record)
+            redactor = self._redactor
+            # It says nothing, and nobody waits for what it says: so are most.
+            if record[_KIND] == LOOK or is_stored or (redactor is not None and redactor.lanes):
+                take(record)
         self.end()
 
     def take(self, record: bytes) -> None:
@@ -125,7 +128,6 @@ class Conversations:
             self._component = record[:_COMPONENT_SIZE]
         kind = record[_KIND]
         redactor = self._redactor
-        # It says nothing, and nobody waits for what it says: so are most.
         may_pass = kind != LOOK and self._keep is None
         if may_pass and (redactor is None or not redactor.lanes):
             return

@@ -31,6 +31,7 @@ _ROLES = ("conversation", "sender", "id", "time", "channel", "subject")
 # A name of a field may be written with escapes; then it is not seen as what it is.
 _ESCAPED_LETTER = re.compile(rb"\\u00[67]")
 _ESCAPED = b"\\u00"
+_ESCAPED_LESS_THAN = b"\\u003"
 _SAID = re.compile(rb'["0-9]')
 _NAME = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"\s*:', re.DOTALL)
 # Lines with more different fields than these have values for names.
@@ -155,8 +156,11 @@ class _PlainRows:
             return None
         if len(rows) != count or self._has_text_within(rows):
             return None
-        # What is HTML is taken apart.
-        return None if any(is_markup(row.text) for row in rows) else rows
+        may_be_markup = b"<" in chunk or _ESCAPED_LESS_THAN in chunk
+        if may_be_markup and any(is_markup(row.text) for row in rows):
+            # What is HTML is taken apart.
+            return None
+        return rows
 
     def _decoded(self, chunk: bytes) -> list[Any]:
         assert self._decoder is not None
