@@ -91,6 +91,8 @@ class Piece(NamedTuple):
     """How far from the message's start, where nothing but an ordinal is before it."""
     ordinal: bool = False
     """Whether it may say which part the message is (2/3, ②, part 2:), and be none itself."""
+    introduced: bool = False
+    """Whether words of its own message name it: a number begins here."""
 
 
 class Talk(NamedTuple):
@@ -282,6 +284,7 @@ def _pieces(
             named, near, weak, denied, refused = _said(
                 words, at, lowered, start, end, said_from, following
             )
+        introduced = named != 0
         gap = text[previous_end:start] if index and lead == gaps.JOINED else None
         if gap and pieces[-1].refused and _IN_PHONE(gap) and end - pieces[-1].start <= PHONE:
             # 电话是010-62881144: what a label says of the first group it says of the next.
@@ -304,7 +307,7 @@ def _pieces(
         pieces.append(
             Piece(note, track, index, value, start, end, gap, lead, tail,
                   named, near, weak, denied, refused, opens,
-                  index < before or index > last - behind)
+                  index < before or index > last - behind, introduced)
         )  # fmt: skip
         previous_end, lead = end, tail
     return tuple(pieces)

@@ -92,8 +92,9 @@ class Candidate(NamedTuple):
 PARTLY = 0.5
 # The score of what a check digit proves: with words it is one, without words this.
 CHECKED = 0.9
-# What begins in a number that was called by name is of every rule already: by chance it goes on as
-# another, and so it has to stand in groups that people write.
+# What begins in a number that was called by name holds a number of every rule already.
+EVERY_RULE = (1 << 256) - 1
+# By chance it goes on as another: beside one in groups that people write it needs such groups too.
 EXPLAINED = ~0
 # Below this many digits a beginning is not kept hidden: four may be shown of any number,
 # and the four that a masked number shows must not be masked again.

@@ -119,7 +119,17 @@ def join(
 class _Whole:
     """What the numbers that one message completes say of the joints beside them."""
 
-    __slots__ = ("ends", "explained", "given", "inside", "known", "named", "seq", "settled")
+    __slots__ = (
+        "begun",
+        "ends",
+        "explained",
+        "given",
+        "inside",
+        "known",
+        "named",
+        "seq",
+        "settled",
+    )
 
     def __init__(self, seq: int, known: tuple[Candidate, ...]) -> None:
         self.seq = seq
@@ -129,6 +139,7 @@ class _Whole:
         self.settled: list[tuple[int, int]] = []
         self.inside: set[Piece] = set()
         self.explained: set[Piece] = set()
+        self.begun: set[Piece] = set()
         self.named: set[Piece] = set()
         self.given: set[tuple[int, int]] = set()
 
@@ -145,10 +156,16 @@ class _Whole:
             if evidence.is_certain(joint, candidate) and not self._ends_otherwise(candidate):
                 self.inside |= parts
             elif joint.first.named & candidate.rule.bit:
-                if evidence.is_natural(evidence.sizes(joint)):
-                    parts = {part for part, at in joint.parts if at}
                 self.explained |= parts
-                if not joint.skipped:
+                sizes = evidence.sizes(joint)
+                if (
+                    max(sizes) < LEAST_WHOLE
+                    and evidence.is_natural(sizes)
+                    # What leaves something out, or goes on behind a number, may be one by chance.
+                    and not joint.skipped
+                    and not joint.holds & candidate.rule.bit
+                ):
+                    self.begun |= {part for part, at in joint.parts if at}
                     self.named.add(joint.first)
         if _stands_alone(joint, candidate):
             self.settled.append((joint.first.start, joint.last.end))
@@ -187,15 +204,22 @@ class _Whole:
             # No other number begins in one whose region and date hold.
             joints = [joint for joint in joints if joint.first not in self.inside]
         if self.explained or self.named:
-            # One that begins in a number called by name, or leaves out parts of it, has to prove
-            # itself.
-            joints = [
-                joint._replace(holds=evidence.EXPLAINED)
-                if joint.first in self.explained or (joint.skipped and joint.first in self.named)
-                else joint
-                for joint in joints
-            ]
+            joints = [self._explain(joint) for joint in joints]
         return joints
+
+    def _explain(self, joint: Joint) -> Joint:
+        """What begins in a number called by name, or leaves out parts of it, has to prove itself.
+
+        Where that number is in groups as people write it, so has to be this one.
+        """
+        first = joint.first
+        if (first in self.begun and not first.introduced) or (
+            joint.skipped and first in self.named
+        ):
+            return joint._replace(holds=evidence.EXPLAINED)
+        if first in self.explained and joint.holds != evidence.EXPLAINED:
+            return joint._replace(holds=evidence.EVERY_RULE)
+        return joint
 
 
 class _Step:
