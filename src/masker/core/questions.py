@@ -17,6 +17,10 @@ from masker.core.compact import NAMES_A_NUMBER, OWN, Talk
 ANSWERS = 6
 # Beside a number's name so few letters are no statement (姓名、卡号).
 _LITTLE_ELSE = 4
+# So far apart stand two words that are one name (卡号的后四位, card's last four).
+_BESIDE = 3
+# What asks for one thing is no longer than this.
+_SHORT = 80
 _NUMBER_FOLLOWS = re.compile(r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)")
 _DIGITS = re.compile(rf"(?:[{characters.DIGIT_CLASS}]\W?){{5}}")
 # What asks for a number that is named, though it is no question.
@@ -29,6 +33,23 @@ _WANTS_IT = re.compile(
 _SEVERAL = re.compile(
     r"[两兩三四几幾各每所另](?:个|個|张|張|位|人|名|有)|都|分别|分別|全部|和(?:您|你|他|她|其)|们|們|另外"
     r"|\b(?:both|all|two|three|each|every|cards|ids|numbers|other|another|everyone|passengers|guests)\b"
+)
+# What is asked of a card or an ID that is not its number: whether it is at hand, of what bank.
+_OTHER_THAN_NUMBER = re.compile(
+    r"(?:的)?\s?(?:带|帶|在手|在身|有没有带|类型|類型|哪家|哪个|哪張|哪张|照片|正面|反面|复印|原件|余额|額度|额度)"
+    r"|(?:'s)?\s?(?:with you|at hand|handy|type|balance|limit|photo|holder|copy)"
+)
+# "Last four of the card": the words in between.
+_OF = re.compile(
+    r"(?:\s?digits?|\s?numbers?)?\s?(?:of|on|for|from)\s(?:the|your|that|this|his|her)?\s?"
+)
+_TOPIC = re.compile(
+    r"金额|金額|时间|時間|日期|哪天|几点|幾點|什么时候|什麼時候|地址|邮编|郵編|电话|電話|手机|手機|姓名|名字|生日|出生"
+    r"|密码|密碼|订单|訂單|单号|單號|读数|讀數|价格|價格|多少钱|多少錢|型号|型號|尺码|尺碼|数量|數量|几[个件位间]|定位|余额"
+    r"|餘額|账单|賬單|户号|血压|血糖|体温|身高|体重|截图|有效期"
+    r"|\b(?:date|dates|birth|birthday|dob|address|zip|postcode|phone|mobile|amount|amounts|name|when|where"
+    r"|how (?:many|much|old|long|often)|time|price|prices|size|quantity|model|order|ticket|check.?in"
+    r"|check.?out|rooms?|guests?|reading|readings|ip|expiry|expiration|expires?|email|reference|serial|version)\b"
 )
 _Words = Sequence[tuple[int, int, int, int]]
 
@@ -73,8 +94,31 @@ def heard(before: Asked | None, sender: str, talk: Talk, time: float | None) -> 
         mentioned = (wanted.mentioned | old.mentioned) & ~(old.asked | old.refused)
         wanted = old._replace(mentioned=mentioned)
     if wanted == NOTHING:
-        return None
+        if before is not None and before.sender == sender and talk.mentions != talk.speaks_for:
+            return moved_on(before)
+        return moves_on(before, sender, talk.lowered)
     return Asked(sender, wanted, ANSWERS, time, _SEVERAL.search(talk.lowered) is not None)
+
+
+def moves_on(before: Asked | None, sender: str, lowered: str) -> Asked | None:
+    """The question after words of its asker about something else; None where they are no such."""
+    if (
+        before is None
+        or before.sender != sender
+        or not before.wanted.asked
+        or len(lowered) > _SHORT
+        or _TOPIC.search(lowered) is None
+    ):
+        return None
+    return moved_on(before)
+
+
+def moved_on(before: Asked) -> Asked:
+    """A question whose asker has gone on to another: it was asked for, and is no more."""
+    wanted = before.wanted
+    return before._replace(
+        wanted=wanted._replace(asked=0, alone=0, mentioned=wanted.mentioned | wanted.asked)
+    )
 
 
 def answered(asked: Asked, given: int) -> Asked:
@@ -90,13 +134,33 @@ def answered(asked: Asked, given: int) -> Asked:
 
 def _asked(talk: Talk) -> Wanted:
     """What a question asks for: each number that it names, though it names others too."""
-    named = others = 0
-    for start, end, yes, no in talk.words:
-        if _is_number(talk.lowered, start, end):
+    words, lowered = talk.words, talk.lowered
+    named = others = partly = 0
+    for place, (start, end, yes, no) in enumerate(words):
+        if yes and _is_part(words, place, lowered):
+            partly |= yes
+        elif _is_number(lowered, start, end):
             named |= yes & ~no
+        if _is_number(lowered, start, end):
             others |= no
-    asked = talk.speaks_for | named
-    return Wanted(asked, asked & ~others, 0, _refused(talk.words, talk.lowered))
+    asked = (talk.speaks_for & ~partly) | named
+    return Wanted(asked, asked & ~others, partly & ~asked, _refused(words, lowered))
+
+
+def _is_part(words: _Words, place: int, lowered: str) -> bool:
+    """Whether a word says of what the last four are, or the date (卡号后四位, last 4 of the card)."""
+    _, end, yes, _ = words[place]
+    if _OTHER_THAN_NUMBER.match(lowered, end):
+        return True
+    if place + 1 < len(words):
+        start, _, _, no = words[place + 1]
+        if no & yes and start - end <= _BESIDE:
+            return True
+    if place:
+        _, before, _, no = words[place - 1]
+        if no & yes and _OF.fullmatch(lowered, before, words[place][0]):
+            return True
+    return False
 
 
 def _prompted(talk: Talk) -> Wanted:

@@ -20,7 +20,7 @@ from masker.core.lanes import EMPTY, Lane, Window
 from masker.core.messages import MaskedMessage, Message
 from masker.core.questions import NOTHING, Asked, Wanted
 from masker.core.render import Note
-from masker.core.ruleset import RuleSet
+from masker.core.ruleset import RuleSet, lower
 from masker.errors import MessageError
 
 Delivery = Literal["revise", "hold"]
@@ -325,11 +325,16 @@ class Redactor:
     def _may_answer(self, message: Message) -> bool:
         """Whether a message that says nothing by itself may answer the other party's question."""
         asked = self._asked.get(message.conversation_id)
-        return (
-            asked is not None
-            and asked.sender != message.sender
-            and self._rules.holds_number(message.text)
-        )
+        if asked is None:
+            return False
+        if asked.sender == message.sender:
+            # Words that name no number of any rule may yet ask for something else.
+            lowered = lower(message.text)
+            moved = questions.moves_on(asked, message.sender, lowered)
+            if moved is not None:
+                self._asked[message.conversation_id] = moved
+            return False
+        return self._rules.holds_number(message.text)
 
     def _wanted_of(self, message: Message) -> Wanted:
         """What the other party wants of this message."""

@@ -16,6 +16,10 @@ from masker.core.ruleset import ANY_X
 # What is left of a number that was masked: so few digits, behind so many stars.
 REMNANT_DIGITS = 4
 REMNANT_STARS = 4
+# What is counted, right behind a number; not what the parts of a number are counted in (位, 段).
+_QUANTITIES = "[年月日元块塊栋棟幢室层層岁歲度折楼樓%％℃]|[号號][楼樓]|[单單]元|分[钟鐘]|小[时時]|千瓦|公[里斤]|平米"
+_QUANTITY_BEHIND = re.compile(_QUANTITIES)
+_QUANTITY = re.compile(f"[0-9](?:{_QUANTITIES})").search
 # A lone numeral between fillers has no more of them beside it.
 MOST_SAID = 6
 _HANZI_BEFORE = re.compile("[一-鿿]*$")
@@ -109,6 +113,12 @@ def runs_of(
         found = _outside(found, spans, len(text))
     if "*" in text:
         found = [run for run in found if not _is_remnant(text, *run)]
+    if _QUANTITY(text) is not None:
+        found = [
+            run
+            for place, run in enumerate(found)
+            if not _is_quantity(text, *run, found[place - 1][1] if place else 0)
+        ]
     if blocked:
         named_ends = {end for _, end, yes, _ in words if yes}
         closed = [
@@ -231,6 +241,15 @@ def open_group(text: str) -> int:
     """Where letters begin, at the end of a text, that may be the start of a code."""
     match = _GROUP_OPEN.search(text)
     return match.start() if match is not None else len(text)
+
+
+def _is_quantity(text: str, start: int, end: int, previous: int) -> bool:
+    """Whether this counts what stands behind it: 10月, 2024年, 20元, 52号楼; no part of a number."""
+    return (
+        end - start <= REMNANT_DIGITS
+        and _QUANTITY_BEHIND.match(text, end) is not None
+        and (not previous or gaps.ONLY_SEPARATORS.fullmatch(text, previous, start) is None)
+    )
 
 
 def _is_remnant(text: str, start: int, end: int) -> bool:
