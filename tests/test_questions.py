@@ -32,7 +32,7 @@ def stored(*said: tuple[str, str]) -> list[str]:
         "您的身份证发我", "念一下身份证", "您的身份证没听清", "姓名、手机号、身份证",
         "Thanks, now the card.",
         "Whats ur card", "that card is not valid, try again",
-        "卡号后4位没听清，再报一遍",
+        "卡号中间几位没听清，再报一遍",
         "Card number", "and your card number", "then the card no.", "ID number:", "your card #",
         "go ahead with the card number", "I'd like the number on your card next",
         "What's your card number?",

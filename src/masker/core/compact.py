@@ -55,6 +55,11 @@ _BARE_NUMBER = frozenset(["号码", "號碼", "号", "號", "编号", "編號"])
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
 # A phone number in its groups, with what stands between them, is no longer than this.
 PHONE = 15
+_YEAR = r"(?:19|20)[0-9]{2}"
+_DATE = re.compile(
+    rf"\s*(?:[0-3]?[0-9]([/.-])[0-3]?[0-9]\1{_YEAR}|{_YEAR}([/.-])[01]?[0-9]\2[0-3]?[0-9])"
+    r"(?:[\sT]+[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?)?\s*[。.,，]?\s*"
+).fullmatch
 _IN_PHONE = re.compile(r"[ )）]?[-‐-―－)）]").match
 
 
@@ -203,7 +208,7 @@ def read(
         tracks = runs(rules, text, talk)
     pieces = tuple(
         [
-            _pieces(text, talk, found, number, note, asked, alone, heard)
+            _pieces(rules, text, talk, found, number, note, asked, alone, heard)
             for number, found in enumerate(tracks)
         ]
     )
@@ -246,6 +251,7 @@ def _value(text: str, start: int, end: int) -> str:
 
 
 def _pieces(
+    rules: RuleSet,
     text: str,
     talk: Talk,
     runs: list[tuple[int, int]],
@@ -265,6 +271,7 @@ def _pieces(
     last = len(runs) - 1
     lead = opens = gaps.edge(text[: runs[0][0]])
     before = behind = 0
+    undated = rules.undated if len(runs) > 2 and _DATE(text) is not None else 0
     if last and (is_small(runs[0]) or is_small(runs[-1])):
         before, behind = ordinals(text, runs)
     for index, (start, end) in enumerate(runs):
@@ -285,6 +292,10 @@ def _pieces(
                 words, at, lowered, start, end, said_from, following
             )
         introduced = named != 0
+        if undated:
+            # A message that is a date, and no answer to a question for a card, is part of none.
+            refused |= undated & ~(asked | heard)
+            denied |= refused
         gap = text[previous_end:start] if index and lead == gaps.JOINED else None
         if gap and pieces[-1].refused and _IN_PHONE(gap) and end - pieces[-1].start <= PHONE:
             # 电话是010-62881144: what a label says of the first group it says of the next.

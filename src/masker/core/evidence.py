@@ -191,12 +191,21 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
             and compiled.loose is not None
             # What goes on behind a proven number has to prove itself.
             and not joint.holds & bit
+            and not _is_called_late(joint, bit)
             and compiled.loose.is_full(value)
         ):
             loosest = gaps.LABEL if joint.near & bit else gaps.LINE
             if joint.loosest <= loosest and not joint.skipped:
                 found.append((compiled, Kind.CALLED, 0.75))
     return found
+
+
+def _is_called_late(joint: Joint, bit: int) -> bool:
+    """Whether words were heard before a later part of it, and not before the first."""
+    first = joint.first
+    return not (first.weak | first.near) & bit and any(
+        (piece.weak | piece.near) & bit for piece, _ in joint.parts if piece.note != first.note
+    )
 
 
 def sizes(joint: Joint) -> tuple[int, ...]:
@@ -338,6 +347,8 @@ def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
     said = [part for part in parts.values() if len(part) > 1]
     if any(one.startswith(other) or other.startswith(one) for one, other in combinations(said, 2)):
         return False  # The same thing again, corrected.
+    if any(_is_amount_or_day(joint, note) for note in parts):
+        return False
     groups = [len(piece.value) for piece, _ in joint.parts]
     return (
         joint.value.startswith(_UNIONPAY)
@@ -345,6 +356,15 @@ def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
         or (size >= BEGUN_LONG and len(parts) >= BEGUN_PARTS)
         or (all(group == 4 for group in groups[:-1]) and groups[-1] <= 4)
     )
+
+
+def _is_amount_or_day(joint: Joint, note: int) -> bool:
+    """Whether what a message has of a joint is written like 41.50, or like 12/27."""
+    mine = [piece for piece, _ in joint.parts if piece.note == note]
+    if len(mine) != 2:
+        return False
+    whole, rest = mine
+    return len(rest.value) == 2 and (rest.gap == "." or (rest.gap == "/" and len(whole.value) <= 2))
 
 
 def is_plausible(

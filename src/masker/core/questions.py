@@ -47,7 +47,7 @@ _TOPIC = re.compile(
     r"金额|金額|时间|時間|日期|哪天|几点|幾點|什么时候|什麼時候|地址|邮编|郵編|电话|電話|手机|手機|姓名|名字|生日|出生"
     r"|密码|密碼|订单|訂單|单号|單號|读数|讀數|价格|價格|多少钱|多少錢|型号|型號|尺码|尺碼|数量|數量|几[个件位间]|定位|余额"
     r"|餘額|账单|賬單|户号|血压|血糖|体温|身高|体重|截图|有效期"
-    r"|\b(?:date|dates|birth|birthday|dob|address|zip|postcode|phone|mobile|amount|amounts|name|when|where"
+    r"|\b(?:dates?|birth|birthday|dob|address|zip|postcode|phone|mobile|amount|amounts|name|when|where"
     r"|how (?:many|much|old|long|often)|time|price|prices|size|quantity|model|order|ticket|check.?in"
     r"|check.?out|rooms?|guests?|reading|readings|ip|expiry|expiration|expires?|email|reference|serial|version)\b"
 )
@@ -79,25 +79,36 @@ class Asked(NamedTuple):
     time: float | None
     several: bool
     """Whether more than one number of a kind was asked for."""
+    replied: bool = False
+    """Whether the other party has said anything since."""
 
 
 def heard(before: Asked | None, sender: str, talk: Talk, time: float | None) -> Asked | None:
     """The question that is open after somebody's words; None where they ask for nothing new."""
-    wanted = _asked(talk) if talk.asks else _prompted(talk)
-    if before is not None and before.sender != sender and before.wanted.asked:
-        if not talk.asks or before.wanted.asked & wanted.asked:
+    wanted = _asked(talk)[0] if talk.asks else _prompted(talk)
+    several = _SEVERAL.search(talk.lowered) is not None
+    if before is None:
+        return Asked(sender, wanted, ANSWERS, time, several) if wanted != NOTHING else None
+    old = before.wanted
+    if before.sender != sender:
+        if old.asked and (not talk.asks or old.asked & wanted.asked):
             # Who says the name of what they were asked for asks for nothing.
             return None
-    elif wanted.mentioned and before is not None:
-        # What is said of a number takes back no question.
-        old = before.wanted
-        mentioned = (wanted.mentioned | old.mentioned) & ~(old.asked | old.refused)
-        wanted = old._replace(mentioned=mentioned)
-    if wanted == NOTHING:
-        if before is not None and before.sender == sender and talk.mentions != talk.speaks_for:
+    elif wanted == NOTHING:
+        if before.replied and talk.mentions != talk.speaks_for:
             return moved_on(before)
         return moves_on(before, sender, talk.lowered)
-    return Asked(sender, wanted, ANSWERS, time, _SEVERAL.search(talk.lowered) is not None)
+    elif wanted.mentioned:
+        # What is said of a number takes back no question.
+        mentioned = (wanted.mentioned | old.mentioned) & ~(old.asked | old.refused)
+        wanted = old._replace(mentioned=mentioned)
+    elif not before.replied:
+        # Both are asked for, one after the other.
+        wanted = Wanted(
+            wanted.asked | old.asked, 0, wanted.mentioned | old.mentioned,
+            wanted.refused & ~old.asked | old.refused & ~wanted.asked,
+        )  # fmt: skip
+    return Asked(sender, wanted, ANSWERS, time, several) if wanted != NOTHING else None
 
 
 def moves_on(before: Asked | None, sender: str, lowered: str) -> Asked | None:
@@ -105,7 +116,7 @@ def moves_on(before: Asked | None, sender: str, lowered: str) -> Asked | None:
     if (
         before is None
         or before.sender != sender
-        or not before.wanted.asked
+        or not (before.replied and before.wanted.asked)
         or len(lowered) > _SHORT
         or _TOPIC.search(lowered) is None
     ):
@@ -114,11 +125,8 @@ def moves_on(before: Asked | None, sender: str, lowered: str) -> Asked | None:
 
 
 def moved_on(before: Asked) -> Asked:
-    """A question whose asker has gone on to another: it was asked for, and is no more."""
-    wanted = before.wanted
-    return before._replace(
-        wanted=wanted._replace(asked=0, alone=0, mentioned=wanted.mentioned | wanted.asked)
-    )
+    """A question whose asker has gone on to another."""
+    return before._replace(wanted=before.wanted._replace(asked=0, alone=0, mentioned=0))
 
 
 def answered(asked: Asked, given: int) -> Asked:
@@ -132,8 +140,11 @@ def answered(asked: Asked, given: int) -> Asked:
     )
 
 
-def _asked(talk: Talk) -> Wanted:
-    """What a question asks for: each number that it names, though it names others too."""
+def _asked(talk: Talk) -> tuple[Wanted, int]:
+    """What a question asks for: each number that it names, though it names others too.
+
+    And the rules of whose number it asks for no more than the last few, or for something else.
+    """
     words, lowered = talk.words, talk.lowered
     named = others = partly = 0
     for place, (start, end, yes, no) in enumerate(words):
@@ -144,7 +155,7 @@ def _asked(talk: Talk) -> Wanted:
         if _is_number(lowered, start, end):
             others |= no
     asked = (talk.speaks_for & ~partly) | named
-    return Wanted(asked, asked & ~others, partly & ~asked, _refused(words, lowered))
+    return Wanted(asked, asked & ~others, 0, _refused(words, lowered)), partly & ~asked
 
 
 def _is_part(words: _Words, place: int, lowered: str) -> bool:
@@ -174,8 +185,8 @@ def _prompted(talk: Talk) -> Wanted:
     rest = _without(lowered, words)
     is_list = sum(map(str.isalnum, rest)) <= _LITTLE_ELSE
     if is_list or _WANTS_IT.search(lowered) or gaps.edge(rest) <= gaps.LABEL:
-        wanted = _asked(talk)
-        return wanted._replace(asked=talk.mentions) if is_list else wanted
+        wanted, partly = _asked(talk)
+        return wanted._replace(asked=talk.mentions & ~partly) if is_list else wanted
     named = 0
     for start, end, yes, no in words:
         if _is_number(lowered, start, end):

@@ -334,6 +334,8 @@ class Redactor:
             if moved is not None:
                 self._asked[message.conversation_id] = moved
             return False
+        if not asked.replied:
+            self._asked[message.conversation_id] = asked._replace(replied=True)
         return self._rules.holds_number(message.text)
 
     def _wanted_of(self, message: Message) -> Wanted:
@@ -353,7 +355,7 @@ class Redactor:
             del self._asked[message.conversation_id]
         else:
             self._asked[message.conversation_id] = asked._replace(
-                answers=asked.answers - 1, wanted=asked.wanted._replace(refused=0)
+                answers=asked.answers - 1, wanted=asked.wanted._replace(refused=0), replied=True
             )
         return asked.wanted
 

@@ -392,7 +392,8 @@ class RuleSet:
     """
 
     __slots__ = ("_ascii_word", "_hanzi_word", "_reads_letters", "compiled", "keywords", "rules",
-                 "text_rules", "tracks", "words")  # fmt: skip
+                 "text_rules", "tracks", "undated",
+                 "words")  # fmt: skip
 
     def __init__(self, rules: Sequence[Rule], *, watched: bool = True) -> None:
         self.rules = tuple(rules)
@@ -412,6 +413,8 @@ class RuleSet:
             for group, letters in ((plain, False), (lettered, True))
             if group
         )
+        self.undated = sum(one.bit for one in self.compiled if one.rule.checksum == "luhn")
+        """Rules whose numbers hold no date, and have no check but one that a date may pass."""
         self._reads_letters = any(track.letters for track in self.tracks)
         self._ascii_word = self.words.ascii.search
         self._hanzi_word = self.words.hanzi.search

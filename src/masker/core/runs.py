@@ -244,7 +244,7 @@ def open_group(text: str) -> int:
 
 
 def _is_quantity(text: str, start: int, end: int, previous: int) -> bool:
-    """Whether this counts what stands behind it: 10月, 2024年, 20元, 52号楼; no part of a number."""
+    """Whether this counts what stands behind it (10月, 20元, 52号楼): no part of a number."""
     return (
         end - start <= REMNANT_DIGITS
         and _QUANTITY_BEHIND.match(text, end) is not None
