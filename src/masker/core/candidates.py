@@ -53,13 +53,19 @@ def _one_for_each_track(
 def _longest(candidates: list[Candidate]) -> list[Candidate]:
     """Those of which no other holds every part; what is whole in one message stands by itself."""
     kept: list[Candidate] = []
-    known: list[frozenset[tuple[Piece, int]]] = []
+    known: set[frozenset[tuple[Piece, int]]] = set()
+    # What holds every part holds the first: nothing else is looked at.
+    holding: dict[tuple[Piece, int], list[frozenset[tuple[Piece, int]]]] = {}
     for one in sorted(candidates, key=lambda one: -len(one.parts)):
         parts = frozenset(one.parts)
-        is_part = parts in known if one.is_in_one_message else any(parts <= more for more in known)
+        is_part = parts in known
+        if not is_part and not one.is_in_one_message:
+            is_part = any(parts <= more for more in holding.get(one.parts[0], ()))
         if not is_part:
             kept.append(one)
-            known.append(parts)
+            known.add(parts)
+            for part in parts:
+                holding.setdefault(part, []).append(parts)
     return kept
 
 

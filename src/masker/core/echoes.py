@@ -17,6 +17,8 @@ LEAST_ECHO = 4
 LEAST_BARE = 3
 # As many of so many digits may be mistyped: fewer would often be alike by chance.
 MISTYPED = ((8, 2), (6, 1))
+# So many runs are compared with numbers at once: more are no talk, and would take too long.
+MOST_LOOKS = 200_000
 
 
 def echoes(
@@ -36,14 +38,25 @@ def echoes(
     if not numbers and not others:
         return ()
     own = {part[:3] for one in numbers for part, _ in one.parts}
+    # By identity: to compare each with all others takes ever longer as there are more.
+    new, theirs = set(map(id, found)), set(map(id, others))
+    before = [[one for one in message if one[:3] not in own] for message in recent]
+    now = [one for one in pieces if one[:3] not in own]
     echoed: dict[tuple[tuple[Piece, int], ...], Candidate] = {}
-    for number in numbers:
-        notes = {piece.note for piece, _ in number.parts}
-        for message in (*recent, pieces) if number in found else (pieces,):
-            if message[0].note not in notes:
-                _note(echoed, number, [one for one in message if one[:3] not in own])
-    for number in others:
-        _note(echoed, number, [one for one in pieces if one[:3] not in own])
+    looked_for: set[tuple[str, int, int, int, bool, frozenset[int]]] = set()
+    looks = MOST_LOOKS
+    for number in (*numbers, *others):
+        is_new = id(number) in new
+        # Notes are counted for each person: those of others are none of these.
+        notes = frozenset([part.note for part, _ in number.parts if id(number) not in theirs])
+        kind = (_value(number), number.keep_last, number.track, number.rule.bit, is_new, notes)
+        if kind in looked_for:
+            continue
+        looked_for.add(kind)
+        for message in (*before, now) if is_new else (now,):
+            if message and looks > 0 and message[0].note not in notes:
+                looks -= len(message)
+                _note(echoed, number, message)
     return tuple(echoed.values())
 
 
