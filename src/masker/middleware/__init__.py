@@ -4,9 +4,10 @@ An adapter is imported by its own name (`masker.middleware.asgi`) and brings its
 with it; nothing of them is imported here.
 """
 
-from masker.middleware.flow import ConversationRedactor, Policy, Store, Turn
+from masker.middleware.flow import Policy
 from masker.middleware.pipeline import AsyncPipeline, AsyncReply, Pipeline, Reply
 from masker.middleware.purging import PurgeWords
+from masker.middleware.stages import ConversationRedactor, Store, Turn
 
 __all__ = [
     "AsyncPipeline",

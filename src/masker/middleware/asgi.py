@@ -28,7 +28,7 @@ from masker.middleware.bodies import (
     given,
 )
 from masker.middleware.documents import Fields
-from masker.middleware.flow import ConversationRedactor, Policy, Store, Turn
+from masker.middleware.flow import Policy
 from masker.middleware.forms import masked_form
 from masker.middleware.kinds import (
     Bodies,
@@ -41,6 +41,8 @@ from masker.middleware.kinds import (
 )
 from masker.middleware.pipeline import AsyncPipeline
 from masker.middleware.purging import PurgeWords
+from masker.middleware.stages import ConversationRedactor, Store, Turn
+from masker.middleware.ticking import Ticker
 
 __all__ = ["Bodies", "Fields", "MaskerMiddleware"]
 
@@ -67,7 +69,7 @@ class MaskerMiddleware:
     says, or else the request header `header`, or else the query parameter of that name; where
     none says anything each request, or WebSocket, is a conversation of its own.
     `paths` limits masking to paths that match one of these patterns ("/chat*"); other requests
-    pass unread.
+    pass unread. While anything waits, the middleware has the pipeline's time pass.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class MaskerMiddleware:
         self._header = header.lower().encode("latin-1")
         self._query = query
         self._paths = tuple(paths)
+        self._ticker = Ticker(self.pipeline)
 
     def __repr__(self) -> str:
         return f"MaskerMiddleware({self.pipeline!r})"
@@ -121,6 +124,7 @@ class MaskerMiddleware:
         async def received() -> Event:
             event = await receive()
             if event["type"] == "lifespan.shutdown":
+                self._ticker.stop()
                 # What waits is decided and stored before the application closes its store.
                 await self.pipeline.close()
             return event
@@ -177,6 +181,7 @@ class MaskerMiddleware:
         finally:
             await response.end()
             await talk.end()
+            self._ticker.watch()
 
     async def _request_body(
         self, scope: Scope, receive: Receive, talk: Talk
@@ -263,6 +268,7 @@ class MaskerMiddleware:
                 except Exception:  # noqa: BLE001 - fail closed: the connection ends
                     await send({"type": "websocket.close", "code": 1011})
                     return {"type": "websocket.disconnect", "code": 1011}
+                self._ticker.watch()
                 if turn is None:
                     return _framed("websocket.receive", masked, is_text=is_text)
                 await send(
@@ -288,6 +294,7 @@ class MaskerMiddleware:
             await self.app(self._masked_scope(scope, talk), received, sent)
         finally:
             await talk.end()
+            self._ticker.watch()
 
 
 class _Response:

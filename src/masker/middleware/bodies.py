@@ -21,8 +21,8 @@ from masker.errors import BodyError
 from masker.middleware import documents
 from masker.middleware.documents import Document, Fields, Slot
 from masker.middleware.events import Event, Events, Lines
-from masker.middleware.flow import Turn
 from masker.middleware.pipeline import AsyncPipeline, AsyncReply
+from masker.middleware.stages import Turn
 
 _DONE = b"[DONE]"
 _JSON_STARTS = ("{", "[", '"')

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from masker.buffers.veil import veil
 from masker.core import masking
@@ -30,6 +30,7 @@ from masker.middleware.history import Unfinished, alone, scan
 from masker.middleware.purging import Ask, Confirm, Conversations, PurgeWords, recognize
 from masker.middleware.recent import Key, Recent
 from masker.middleware.replies import ReplyText, expand
+from masker.middleware.stages import Act, Turn
 from masker.middleware.tokens import Place, TokenMaps, fill, insert
 
 Policy = Literal["masked", "original"]
@@ -39,63 +40,6 @@ Policy = Literal["masked", "original"]
 MAX_UNSAVED = 10_000
 # Messages whose text as shown is remembered, to answer one that is sent again.
 MAX_SHOWN = 4_096
-
-
-class ConversationRedactor(Protocol):
-    """What `Masker.redactor` gives, whatever it keeps its conversations in."""
-
-    def receive(self, message: Message) -> Any:
-        """Take a message; give what may be stored or shown now."""
-
-    def advance(self, now: datetime) -> Any:
-        """Time passes: give what that decides."""
-
-    def close(self, conversation_id: str | None = None) -> Any:
-        """A conversation ends, or all do: give what waited in it."""
-
-    def recall(self, conversation_id: str, message_id: str) -> Any:
-        """A message was taken back: give what comes of that."""
-
-
-class Store(Protocol):
-    """Where masked messages rest: one of `masker.stores`."""
-
-    def save_all(self, messages: Iterable[MaskedMessage]) -> Any:
-        """Keep these messages, all or none; of a message the highest revision counts."""
-
-    def purge(self, *, conversation_id: str | None = None, subject: str | None = None) -> Any:
-        """Delete a conversation, or all of a subject, for good; give a receipt."""
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Something to be done outside: a method of the redactor or of the store."""
-
-    of: Literal["redactor", "store"]
-    verb: str
-    arguments: tuple[Any, ...] = ()
-    named: tuple[tuple[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What came of one message.
-
-    `text` is for the next stage, and `None` where there is nothing for it to see: the message
-    was an order to the chat itself, and `answer` is what to say. `masked` is the message as it
-    was stored, `revisions` everything that came out with it, and before that what the store had
-    not taken until then. `receipt` is what the store gave for a purge that was done.
-    """
-
-    text: str | None
-    masked: MaskedMessage | None = None
-    revisions: tuple[MaskedMessage, ...] = ()
-    answer: str | None = None
-    receipt: Any = None
-
-    def __repr__(self) -> str:
-        state = "nothing" if self.text is None else f"{len(self.text)} characters"
-        return f"Turn({state} for the next stage, {len(self.revisions)} revisions)"
 
 
 Step: TypeAlias = Generator[Act, Any, Turn]
@@ -141,6 +85,11 @@ class Flow:
         self._refused: dict[Key, MaskedMessage] = {}
         # Messages that are not final and have tokens in them: the masks of what these stand for.
         self._given: dict[Key, tuple[str, ...]] = {}
+
+    @property
+    def unsaved(self) -> int:
+        """Revisions that wait for the store."""
+        return len(self._unsaved) + len(self._late)
 
     # -- messages in ---------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import json
 from urllib.parse import parse_qsl, urlencode
 
 from masker.middleware.bodies import Talk
-from masker.middleware.flow import Turn
+from masker.middleware.stages import Turn
 
 
 async def masked_form(body: bytes, charset: str, talk: Talk) -> tuple[Turn | None, bytes]:

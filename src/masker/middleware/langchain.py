@@ -41,10 +41,10 @@ except ImportError as error:
     raise MissingExtraError(extra="langchain") from error
 
 from masker.masker import Masker
-from masker.middleware.flow import ConversationRedactor, Store
 from masker.middleware.history import Unfinished
 from masker.middleware.langchain_messages import AnswerStream, MessageMasker, Talk
 from masker.middleware.pipeline import Pipeline
+from masker.middleware.stages import ConversationRedactor, Store
 
 
 class MaskedChatModel(BaseChatModel):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from masker.errors import MissingExtraError
+from masker.errors import MaskerError, MissingExtraError
 
 try:
     from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
@@ -32,6 +33,8 @@ _VALUES = frozenset({"args", "input", "arguments"})
 # Strings that hold JSON.
 _DOCUMENTS = frozenset({"arguments", "partial_json"})
 _SENDERS = {"human": "user", "ai": "assistant"}
+# How often the pipeline is told that time passes, at most.
+TICK = timedelta(seconds=15)
 # Token probabilities say a text again, in pieces.
 _DROPPED = "logprobs"
 
@@ -49,6 +52,7 @@ class MessageMasker:
     def __init__(self, pipeline: Pipeline, *, restores: bool) -> None:
         self.pipeline = pipeline
         self.restores = restores
+        self._passed = datetime.now(UTC)
 
     def messages(self, messages: Sequence[BaseMessage], talk: Talk) -> list[BaseMessage]:
         """All messages of a conversation, as a model may see them."""
@@ -66,11 +70,20 @@ class MessageMasker:
             for number, text in enumerate(_texts(message.content))
         ]
         if talk.remembered:
+            self._pass_time()
             texts = [self.pipeline.receive(each).text or "" for each in said]
         else:
             texts = self.pipeline.scan(said)
         shown = iter(texts)
         return [self._message(message, shown, conversation) for message in messages]
+
+    def _pass_time(self) -> None:
+        """What waits is decided when its window is over; nobody else tells the pipeline of it."""
+        now = datetime.now(UTC)
+        if now - self._passed >= TICK:
+            self._passed = now
+            with suppress(MaskerError):
+                self.pipeline.advance(now)
 
     def message(self, message: BaseMessage, conversation: str) -> BaseMessage:
         """One message by itself."""

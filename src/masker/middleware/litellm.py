@@ -34,10 +34,10 @@ from masker.masker import Masker
 from masker.middleware import documents
 from masker.middleware.bodies import Chunks, EventBody, Talk
 from masker.middleware.documents import Document, Fields
-from masker.middleware.flow import ConversationRedactor, Store
 from masker.middleware.history import Unfinished
 from masker.middleware.litellm_logs import Mask, mask_details, mask_request
 from masker.middleware.pipeline import AsyncPipeline
+from masker.middleware.stages import ConversationRedactor, Store
 
 # Ids and settings that stand beside what was said; token probabilities say it again, in pieces.
 FIELDS = Fields(

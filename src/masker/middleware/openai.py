@@ -40,10 +40,10 @@ except ImportError as error:
 from masker.masker import Masker
 from masker.middleware.bodies import Body, DocumentBody, EventBody, LineBody, Talk, TextBody
 from masker.middleware.documents import Fields
-from masker.middleware.flow import Act, ConversationRedactor, Store
 from masker.middleware.history import Unfinished
 from masker.middleware.kinds import Bodies, RefusedError, content_type, way_of
 from masker.middleware.pipeline import AsyncPipeline
+from masker.middleware.stages import Act, ConversationRedactor, Store
 
 Result = TypeVar("Result")
 

@@ -16,10 +16,11 @@ from masker.core.messages import Message
 from masker.core.redactor import Redactor
 from masker.errors import StageError
 from masker.masker import Masker
-from masker.middleware.flow import Act, ConversationRedactor, Flow, Policy, Store, Turn
+from masker.middleware.flow import Flow, Policy
 from masker.middleware.history import Unfinished
 from masker.middleware.purging import PurgeWords
 from masker.middleware.replies import ReplyText
+from masker.middleware.stages import Act, ConversationRedactor, Store, Turn
 from masker.middleware.tokens import TokenMap
 
 Result = TypeVar("Result")
@@ -80,6 +81,12 @@ class _Stages:
         """Messages that came out wholly masked because something broke."""
         return self._flow.failures + int(getattr(self._redactor, "failures", 0))
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything waits that the time decides: for a rest, an answer, or the store."""
+        waits = self._flow.unsaved, *(getattr(self._redactor, each, 0) for each in _WAITING)
+        return any(waits)
+
     def without_store(self) -> Self:
         """A pipeline like this one that stores nothing, with a redactor of its own."""
         return type(self)(self.masker, **self._alike)
@@ -124,6 +131,8 @@ class _Stages:
         return None if conversation_id is None else self._redactor.close(conversation_id)
 
 
+# What of a redactor says that something waits in it.
+_WAITING = ("pending", "lanes")
 # What a redactor or store may offer, and need not: what is done in its place.
 _OFFERED = {
     "lane": "_nothing", "acknowledge": "_nothing", "conversations": "_nothing", "drop": "_close",
