@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
@@ -657,6 +658,22 @@ def test_reports_count_and_show_nothing(tmp_path: Path) -> None:
     page = (tmp_path / "r.html").read_text()
     assert "<svg" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_file_names_are_references_in_sarif_and_no_markup_in_the_page(tmp_path: Path) -> None:
+    name = "<img src=x> 聊天 #1 100%.jsonl"
+    put(tmp_path / "in" / name, cut_card())
+    command = [*MASKER, "scan", str(tmp_path / "in"), "--dry-run"]
+    for kind in ("sarif", "html"):
+        command += ["--report", str(tmp_path / f"r.{kind}")]
+    subprocess.run(command, check=True, capture_output=True)
+    results = json.loads((tmp_path / "r.sarif").read_text())["runs"][0]["results"]
+    for result in results:
+        uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        assert uri.isascii()
+        assert not set(uri) & set(" <>#")
+        assert unquote(uri) == str(tmp_path / "in" / name)
+    assert "<img" not in (tmp_path / "r.html").read_text()
 
 
 def test_digests_depend_on_the_key_and_need_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import quote
 
 import msgspec
 
@@ -124,7 +125,7 @@ def _write_sarif(out: TextIO, summary: Summary) -> None:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": Path(source.name).as_posix()},
+                        "artifactLocation": {"uri": quote(Path(source.name).as_posix())},
                         "region": region,
                     }
                 }
