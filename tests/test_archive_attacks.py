@@ -14,6 +14,9 @@ import subprocess
 import tarfile
 import time
 import zipfile
+from email import message_from_string
+from email.charset import BASE64, QP, Charset
+from email.header import Header, decode_header, make_header
 from pathlib import Path
 
 import pytest
@@ -371,3 +374,49 @@ def test_one_id_for_a_chat_and_for_a_message_of_it_is_no_other_conversation(
         "****",
         "1111 thanks",
     ]
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        (f"card {CARD}", f"card {'*' * 12}1111"),
+        (f"卡号{CARD}谢谢", f"卡号{'*' * 12}1111谢谢"),
+        ("é 4111 1111 1111 1111", "é **** **** **** 1111"),
+    ],
+)
+@pytest.mark.parametrize("charset", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("coding", ["b", "q"])
+def test_subjects_of_mails_are_masked_in_their_own_coding(
+    subject: str, expected: str, charset: str, coding: str, tmp_path: Path
+) -> None:
+    header = Charset(charset)
+    header.header_encoding = BASE64 if coding == "b" else QP
+    # Long enough for several words, folded over lines.
+    written = Header("再次 " * 20 + subject, header, 60, "Subject").encode()
+    mail = f"From a@b Fri May 17 12:00:00 2024\nSubject: {written}\nFrom: a@b\n\nhello\n\n"
+    (tmp_path / "in.mbox").write_text(mail)
+    run(tmp_path / "in.mbox", tmp_path / "out")
+    shown = message_from_string((tmp_path / "out/in.mbox").read_text().partition("\n")[2])
+    assert str(make_header(decode_header(shown["Subject"]))) == "再次 " * 20 + expected
+    assert shown.get_payload() == "hello\n\n"
+    (tmp_path / "plain.mbox").write_text(mail.replace(written, written[:40].split("\n")[0]))
+    run(tmp_path / "plain.mbox", tmp_path / "out2")
+    assert (tmp_path / "out2/plain.mbox").read_bytes() == (tmp_path / "plain.mbox").read_bytes()
+
+
+def test_conversations_are_told_apart_by_the_headings_that_desks_use(tmp_path: Path) -> None:
+    """Two tickets take turns; taken for one, each would stand in the way of the other's number."""
+    rows = ["Ticket Number,Created Date,From Name,Message Text"]
+    parts = ["my card is 4111 1111", "1111", "1111 thanks"]
+    rows += [
+        f"{ticket},2024-05-06T10:00:{number:02},Ann,{part}"
+        for number, part in enumerate(parts)
+        for ticket in (8, 9)
+    ]
+    (tmp_path / "in.csv").write_text("\n".join(rows) + "\n")
+    run(tmp_path / "in.csv", tmp_path / "out")
+    shown = (tmp_path / "out/in.csv").read_text()
+    assert (
+        shown
+        == "\n".join(rows).replace("4111 1111", "**** ****").replace(",1111\n", ",****\n") + "\n"
+    )

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+from masker.archive import encoded_words
 from masker.core.masking import FILL, blank
 
 Spelled = list[tuple[str, int, int]]
@@ -91,6 +92,8 @@ def mask_region(
         if masked is not None:
             return masked, True
     try:
+        if name == ENCODED_WORDS:
+            return encoded_words.mask(region, size, ranges), True
         if name == "base64":
             return _mask_base64(region, charset, size, ranges), True
         characters = spell(region, spelling)
@@ -421,6 +424,11 @@ def _charset(region: bytes, charset: str) -> Spelled:
     return _characters(octets, charset)
 
 
+def _encoded_words(region: bytes, _: str = "") -> Spelled:
+    """Only to read, as the next."""
+    return [(char, 0, 0) for char in encoded_words.text_of(region)]
+
+
 def _base64(region: bytes, charset: str) -> Spelled:
     """Only to read: characters of base64 have no bytes of their own."""
     text = base64.b64decode(region, validate=False).decode(charset, "replace")
@@ -446,6 +454,7 @@ def _mask_base64(
 
 
 BLANK = "blank"
+ENCODED_WORDS = "encoded-words"
 _SPELLINGS: dict[str, Callable[[bytes, str], Spelled]] = {
     "plain": _plain,
     "json": _json,
@@ -461,4 +470,5 @@ _SPELLINGS: dict[str, Callable[[bytes, str], Spelled]] = {
     "quoted-printable": _quoted_printable,
     "charset": _charset,
     "base64": _base64,
+    ENCODED_WORDS: _encoded_words,
 }

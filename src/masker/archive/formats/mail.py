@@ -1,7 +1,7 @@
 """Mail in mbox files: a message is a mail, a conversation a thread.
 
-Only text parts are read, wherever in a mail they stand, and the subject; headers, attachments and
-boundaries are copied. Mails of a thread are found by the first of their references.
+Only text parts are read, wherever in a mail they stand, and the subject; other headers,
+attachments and boundaries are copied. Mails of a thread are found by the first of their references.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from masker.archive.formats.base import Context, Format, Read
 from masker.archive.records import Record, Unreadable, from_datetime, with_copies
-from masker.archive.spelling import text_of
+from masker.archive.spelling import ENCODED_WORDS, text_of
 
 _MAX_MAIL = 1 << 27
 _BLANK = re.compile(rb"\r?\n\r?\n")
@@ -91,7 +91,8 @@ def _records(mail: bytes, offset: int, context: Context) -> Iterator[Record]:
     parts = list(_texts(mail, 0, len(mail), 0))
     subject = _SUBJECT.search(top)
     if subject and subject[1].strip():
-        parts.insert(0, (*subject.span(1), "charset:utf-8", "subject"))
+        spelling = ENCODED_WORDS if b"=?" in subject[1] else "charset:utf-8"
+        parts.insert(0, (*subject.span(1), spelling, "subject"))
     records = []
     for number, (start, end, spelling, kind) in enumerate(parts):
         text = text_of(mail[start:end], spelling)
