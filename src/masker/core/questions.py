@@ -45,11 +45,12 @@ _OF = re.compile(
 )
 _TOPIC = re.compile(
     r"金额|金額|时间|時間|日期|哪天|几点|幾點|什么时候|什麼時候|地址|邮编|郵編|电话|電話|手机|手機|姓名|名字|生日|出生"
-    r"|密码|密碼|订单|訂單|单号|單號|读数|讀數|价格|價格|多少钱|多少錢|型号|型號|尺码|尺碼|数量|數量|几[个件位间]|定位|余额"
-    r"|餘額|账单|賬單|户号|血压|血糖|体温|身高|体重|截图|有效期"
-    r"|\b(?:dates?|birth|birthday|dob|address|zip|postcode|phone|mobile|amount|amounts|name|when|where"
-    r"|how (?:many|much|old|long|often)|time|price|prices|size|quantity|model|order|ticket|check.?in"
-    r"|check.?out|rooms?|guests?|reading|readings|ip|expiry|expiration|expires?|email|reference|serial|version)\b"
+    r"|密码|密碼|订单|訂單|单号|單號|读数|讀數|价格|價格|多少钱|多少錢|型号|型號|尺码|尺碼|数量|數量|几[个件位间]|定位"
+    r"|余额|餘額|账单|賬單|户号|血压|血糖|体温|身高|体重|截图|有效期"
+    r"|\b(?:dates?|birth|birthday|dob|address|zip|postcode|phone|mobile|amounts?|name|when"
+    r"|where|how (?:many|much|old|long|often)|time|price|prices|size|quantity|model|order|ticket"
+    r"|check.?in|check.?out|rooms?|guests?|reading|readings|ip|expiry|expiration|expires?"
+    r"|email|reference|serial|version)\b"
 )
 _Words = Sequence[tuple[int, int, int, int]]
 
@@ -159,7 +160,7 @@ def _asked(talk: Talk) -> tuple[Wanted, int]:
 
 
 def _is_part(words: _Words, place: int, lowered: str) -> bool:
-    """Whether a word says of what the last four are, or the date (卡号后四位, last 4 of the card)."""
+    """Whether a word says what the last four are of, or a date (卡号后四位, last 4 of the card)."""
     _, end, yes, _ = words[place]
     if _OTHER_THAN_NUMBER.match(lowered, end):
         return True

@@ -17,7 +17,10 @@ from masker.core.ruleset import ANY_X
 REMNANT_DIGITS = 4
 REMNANT_STARS = 4
 # What is counted, right behind a number; not what the parts of a number are counted in (位, 段).
-_QUANTITIES = "[年月日元块塊栋棟幢室层層岁歲度折楼樓%％℃]|[号號][楼樓]|[单單]元|分[钟鐘]|小[时時]|千瓦|公[里斤]|平米"
+_QUANTITIES = "|".join(
+    ["[年月日元块塊栋棟幢室层層岁歲度折楼樓%％℃]", "[号號][楼樓]", "[单單]元", "分[钟鐘]",
+     "小[时時]", "千瓦", "公[里斤]", "平米"]
+)  # fmt: skip
 _QUANTITY_BEHIND = re.compile(_QUANTITIES)
 _QUANTITY = re.compile(f"[0-9](?:{_QUANTITIES})").search
 # A lone numeral between fillers has no more of them beside it.

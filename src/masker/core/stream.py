@@ -15,7 +15,7 @@ turn out to be the middle of a longer one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 from masker.core import characters, compact, detect, evidence, gaps
@@ -33,6 +33,9 @@ from masker.errors import ClosedError
 _KEPT = 256
 _SPARE = 128
 _KEPT_WORD = 4096
+# What counts something has so few digits, and says what so soon behind them (12/27, 20 元).
+_QUANTITY_DIGITS = 4
+_QUANTITY_BEHIND = 3
 _SPACES = " \t\r\n\u3000"
 
 
@@ -117,10 +120,35 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
             mine = [joint for joint in joints if joint.first.track == number]
             places |= _of_joints(track, mine, tracks[number], text, ends)
         places |= _of_words(rules, closed, talk.lowered, ends)
+        for fewer in _without_quantities(tracks, text):
+            places |= _of_words(rules, fewer, talk.lowered, ends)
         certain = _certain(candidates, joints, pieces, text, places)
     places |= _of_word_end(rules, text)
     undecided = [place for place in places if place >= start and place not in certain]
     return min([size, until, *undecided])
+
+
+def _without_quantities(
+    tracks: tuple[tuple[Piece, ...], ...], text: str
+) -> Iterator[tuple[tuple[Piece, ...], ...]]:
+    """The runs without those at the end of the text that may turn out a date, or an amount."""
+    last = max((track[-1].end for track in tracks if track), default=0)
+    while text and len(text) - last <= _QUANTITY_BEHIND:
+        tracks = tuple(
+            track[:-1] if track and track[-1].end == last and _is_short(track[-1]) else track
+            for track in tracks
+        )
+        before = max((track[-1].end for track in tracks if track), default=0)
+        if not before or before == last:
+            return
+        yield tracks
+        if last - before > _QUANTITY_BEHIND + _QUANTITY_DIGITS:
+            return
+        text, last = text[:last], before
+
+
+def _is_short(piece: Piece) -> bool:
+    return len(piece.value) <= _QUANTITY_DIGITS
 
 
 def _is_open(text: str, piece: Piece) -> bool:
@@ -289,6 +317,8 @@ def _certain(
             last.end > identifier
             or crosses
             or candidate.kind is not Kind.PROVEN
+            # What words ask for is a number by itself, with few digits behind it.
+            or (candidate.rule.context_required and block_open)
             or (len(runs) > 1 and block_open and not evidence.is_natural_for(candidate))
             or (len(runs) > 1 and len(behind) < evidence.ADDRESS_AFTER
                 and evidence.may_be_address(candidate))
