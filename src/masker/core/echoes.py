@@ -78,6 +78,31 @@ def _note(
                 echoed[copies] = echo
 
 
+def _is_amid(number: Candidate, message: tuple[Piece, ...]) -> bool:
+    """Whether a message of nothing but digits stands amid the parts of a number asked for.
+
+    It is a part as well: mistyped, or given in another order, or the number has another reading.
+    """
+    first, bit = number.parts[0][0], number.rule.bit
+    return (
+        first.note < message[0].note < number.last_note
+        and bool((first.weak | first.near) & bit)
+        and bool(message[0].near & bit)
+        and message[0].opens <= gaps.LINE
+        and message[-1].tail <= gaps.LINE
+    )
+
+
+def _note_whole(
+    echoed: dict[tuple[tuple[Piece, int], ...], Candidate], number: Candidate, pieces: list[Piece]
+) -> None:
+    parts = tuple([(piece, 0) for piece in pieces if piece.track == number.track])
+    if sum(len(piece.value) for piece, _ in parts) >= LEAST_BARE:
+        echoed[parts] = number._replace(
+            parts=parts, length=number.length + number.keep_last, kind=Kind.ECHO, score=PARTLY
+        )
+
+
 def _value(number: Candidate) -> str:
     """The number that its parts make."""
     value = [" "] * number.length

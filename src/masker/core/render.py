@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from masker.core import gaps, masking
 from masker.core.compact import Piece
-from masker.core.evidence import CHECKED, LEAST_GROUP, Candidate, Joint, Kind, is_natural_for
+from masker.core.evidence import (
+    CHECKED,
+    LEAST_GROUP,
+    PARTLY,
+    Candidate,
+    Joint,
+    Kind,
+    is_natural_for,
+)
 from masker.core.masking import Span
 from masker.core.messages import Finding, MaskedMessage, Message
 
@@ -139,7 +147,37 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
             rest = found if claimed.isdisjoint(_runs(found)) else _rest(found, claimed)
             if rest is not None:
                 standing.append(rest)
+        elif found.kind is Kind.CALLED and found not in called:
+            rest = _amid(found, cards, claimed)
+            if rest is not None:
+                standing.append(rest)
     return standing
+
+
+def _amid(called: Candidate, cards: list[Candidate], claimed: set[RunId]) -> Candidate | None:
+    """The parts of what is no number after all that stand amid those of the one that it was.
+
+    What stands behind them is an expiry date.
+    """
+    ends = [
+        max((piece.note, piece.start) for piece, _ in card.parts)
+        for card in cards
+        if _explains(card, called)
+    ]
+    parts = tuple(
+        [
+            (piece, at)
+            for piece, at in called.parts
+            if run_id(piece) not in claimed
+            and len(piece.value) >= LEAST_GROUP
+            and any((piece.note, piece.start) < end for end in ends)
+        ]
+    )
+    if not parts:
+        return None
+    return called._replace(
+        parts=parts, kind=Kind.ECHO, length=called.length + called.keep_last, score=PARTLY
+    )
 
 
 def _rest(begun: Candidate, claimed: set[RunId]) -> Candidate | None:
@@ -151,14 +189,10 @@ def _rest(begun: Candidate, claimed: set[RunId]) -> Candidate | None:
     first = begun.parts[0][0]
     if begun.kind is Kind.ECHO or not first.named & begun.rule.bit:
         return None
-    in_one = begun.is_in_one_message
-    parts: list[tuple[Piece, int]] = []
-    for piece, at in begun.parts:
-        if run_id(piece) not in claimed:
-            if not in_one or len(piece.value) >= LEAST_GROUP:
-                parts.append((piece, at))
-        elif not in_one:
-            break
+    is_claimed = [run_id(piece) in claimed for piece, _ in begun.parts]
+    last = len(is_claimed) - is_claimed[::-1].index(True)
+    until = last if begun.is_in_one_message else is_claimed.index(True)
+    parts = [(piece, at) for piece, at in begun.parts[:until] if run_id(piece) not in claimed]
     return begun._replace(parts=tuple(parts)) if parts else None
 
 

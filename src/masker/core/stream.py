@@ -319,6 +319,8 @@ def _certain(
             or candidate.kind is not Kind.PROVEN
             # What words ask for is a number by itself, with few digits behind it.
             or (candidate.rule.context_required and block_open)
+            # Its last run may turn out a date, or an amount.
+            or (len(runs) > 1 and _is_short(last) and len(behind) <= _QUANTITY_BEHIND)
             or (len(runs) > 1 and block_open and not evidence.is_natural_for(candidate))
             or (len(runs) > 1 and len(behind) < evidence.ADDRESS_AFTER
                 and evidence.may_be_address(candidate))
@@ -327,7 +329,13 @@ def _certain(
             hidden = candidate.length - candidate.keep_last
             for piece, at in candidate.parts:
                 certain.update(range(piece.start, min(piece.end, piece.start + hidden - at)))
-        elif last.end > identifier or crosses or block_open or evidence.may_be_address(candidate):
+        elif (
+            last.end > identifier
+            or crosses
+            or block_open
+            or evidence.may_be_address(candidate)
+            or (_is_short(last) and len(behind) <= _QUANTITY_BEHIND)
+        ):
             places |= mine
     return certain
 
