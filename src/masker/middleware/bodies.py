@@ -9,11 +9,13 @@ in a copy of its last event.
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import copy
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
 from masker.core.messages import Message
@@ -24,7 +26,10 @@ from masker.middleware.events import Event, Events, Lines
 from masker.middleware.pipeline import AsyncPipeline, AsyncReply
 from masker.middleware.stages import Turn
 
+Result = TypeVar("Result")
+
 _DONE = b"[DONE]"
+_MESSAGE = 100
 _JSON_STARTS = ("{", "[", '"')
 
 
@@ -111,13 +116,14 @@ class Talk:
     async def take(self, document: Document) -> Turn | None:
         """Mask a document of the other side; a turn where the chat itself has an answer to it."""
         found = self._found(document)
-        self._mask_alone(document, found, restore=False)
+        await self._aside(found, lambda: self._mask_alone(document, found, restore=False))
         answered: Turn | None = None
         for group in _groups(found):
+            # One of very many messages: others have their turn between them.
+            await asyncio.sleep(0)
             if len(group) > 1 or (self._for_model and self._named_id is None):
                 messages = [self._message(slot.text, slot, "user") for slot in group]
-                for slot, text in zip(group, self.pipeline.scan(messages), strict=True):
-                    document.put(slot, text)
+                await self._scan(document, group, messages, restore=False)
                 if self._named_id is None:
                     continue
                 # What was said before came with earlier requests; the last of it is new.
@@ -132,18 +138,29 @@ class Talk:
     async def give(self, document: Document) -> None:
         """Mask a document of the application: whole messages."""
         found = self._found(document)
-        self._mask_alone(document, found, restore=True)
+        await self._aside(found, lambda: self._mask_alone(document, found, restore=True))
         for group in _groups(found):
+            await asyncio.sleep(0)
             if len(group) > 1:
                 messages = [self._message(slot.text, slot, "assistant") for slot in group]
-                texts = self.pipeline.scan(messages, restore=True)
-                for slot, text in zip(group, texts, strict=True):
-                    document.put(slot, text)
+                await self._scan(document, group, messages, restore=True)
             else:
                 shown = await self.respond(group[0].text, group[0])
                 if self._for_model:
                     shown = self.masked(group[0], group[0].text, restore=True)
                 document.put(group[0], shown)
+
+    async def _scan(
+        self, document: Document, group: list[Slot], messages: list[Message], *, restore: bool
+    ) -> None:
+        texts = await self._aside(group, lambda: self.pipeline.scan(messages, restore=restore))
+        for slot, text in zip(group, texts, strict=True):
+            document.put(slot, text)
+
+    async def _aside(self, found: list[Slot], work: Callable[[], Result]) -> Result:
+        # A message of one digit takes as long as a hundred characters of others.
+        size = sum(len(slot.text) + _MESSAGE for slot in found)
+        return await self.pipeline.aside(size, work)
 
     def scan(self, document: Document) -> None:
         """Mask a document that tells of what was said: nothing of it is stored or remembered."""

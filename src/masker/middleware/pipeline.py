@@ -6,7 +6,15 @@ import asyncio
 import contextvars
 import inspect
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Self, TypeVar
@@ -24,6 +32,9 @@ from masker.middleware.stages import Act, ConversationRedactor, Store, Turn
 from masker.middleware.tokens import TokenMap
 
 Result = TypeVar("Result")
+
+# More characters than a loop should wait for: a twentieth of a second, or a second of hostile ones.
+LONG = 16_384
 
 
 class _Stages:
@@ -281,7 +292,7 @@ class AsyncPipeline(_Stages):
     Methods of store and redactor that are coroutine functions are awaited; others are called in
     threads, and the loop goes on meanwhile: those of the redactor one after the other in a thread
     of its own, those of the store in the loop's. A plain redactor in memory never waits for
-    anything, and is called as it is.
+    anything, and is called as it is, but for very long messages.
     """
 
     __doc__ = f"{__doc__}\n    {(_Stages.__doc__ or '').strip()}\n"
@@ -290,6 +301,7 @@ class AsyncPipeline(_Stages):
         super().__init__(masker, **parameters)
         # It begins with the first call, and ends with the pipeline.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="masker-redactor")
+        self._last: Future[Any] | None = None
 
     async def receive(self, message: Message) -> Turn:
         """Take one message of the chat: mask it, store it, say what the next stage sees.
@@ -391,16 +403,32 @@ class AsyncPipeline(_Stages):
             return await method(*act.arguments, **dict(act.named))
         if act.of == "store":
             return await asyncio.to_thread(method, *act.arguments, **dict(act.named))
-        if isinstance(self._redactor, Redactor) or act.verb == "lane":
+        if act.verb == "lane" or (isinstance(self._redactor, Redactor) and self._is_quick(act)):
             return method(*act.arguments, **dict(act.named))
         # More threads would only wait for each other, and take those of others away.
         run = contextvars.copy_context().run
         call = self._thread.submit(run, method, *act.arguments, **dict(act.named))
+        self._last = call
         try:
             return await asyncio.wrap_future(call)
         except asyncio.CancelledError:
             call.add_done_callback(self._came_late)
             raise
+
+    def _is_quick(self, act: Act) -> bool:
+        """Whether a redactor in memory can be asked at once: it is not at work, and never long."""
+        if self._last is not None and not self._last.done():
+            return False
+        return act.verb != "receive" or len(act.arguments[0].text) <= LONG
+
+    async def aside(self, size: int, work: Callable[[], Result]) -> Result:
+        """Work on so many characters; in a thread where that takes long, and changes nothing.
+
+        The loop goes on meanwhile. Tokens are given out one after the other, in the loop.
+        """
+        if size <= LONG or self._flow.tokens is not None:
+            return work()
+        return await asyncio.to_thread(work)
 
     def _came_late(self, call: Future[Any]) -> None:
         """The task was cancelled while the redactor was at work, which gave something after all."""
