@@ -192,6 +192,8 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
             # What goes on behind a proven number has to prove itself.
             and not joint.holds & bit
             and not _is_called_late(joint, bit)
+            # Where a phone number was asked for as well, one comes.
+            and (joint.named & bit or not _begins_with_a_phone(joint))
             and compiled.loose.is_full(value)
         ):
             loosest = gaps.LABEL if joint.near & bit else gaps.LINE
@@ -206,6 +208,13 @@ def _is_called_late(joint: Joint, bit: int) -> bool:
     return not (first.weak | first.near) & bit and any(
         (piece.weak | piece.near) & bit for piece, _ in joint.parts if piece.note != first.note
     )
+
+
+def _begins_with_a_phone(joint: Joint) -> bool:
+    """Whether what its first message has of it is written as long as a phone number."""
+    first = joint.first.note
+    said = "".join([piece.value for piece, _ in joint.parts if piece.note == first])
+    return _PHONE.fullmatch(said) is not None
 
 
 def sizes(joint: Joint) -> tuple[int, ...]:
@@ -294,7 +303,12 @@ def _begun_rule(joint: Joint, track: Track) -> CompiledRule | None:
         if compiled.pattern.can_grow(value):
             if joint.named & bit:
                 return compiled
-            if size >= BEGUN_NEAR and joint.near & bit and not _PHONE.fullmatch(value):
+            if (
+                size >= BEGUN_NEAR
+                and joint.near & bit
+                and (joint.first.place == 0 or joint.first.lead > gaps.LINE)
+                and not _begins_with_a_phone(joint)
+            ):
                 return compiled
             if over_messages and _is_unmistakable(joint, compiled):
                 return compiled

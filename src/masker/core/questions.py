@@ -147,16 +147,17 @@ def _asked(talk: Talk) -> tuple[Wanted, int]:
     And the rules of whose number it asks for no more than the last few, or for something else.
     """
     words, lowered = talk.words, talk.lowered
-    named = others = partly = 0
+    named = partly = 0
+    alone = ~0
     for place, (start, end, yes, no) in enumerate(words):
         if yes and _is_part(words, place, lowered):
             partly |= yes
         elif _is_number(lowered, start, end):
             named |= yes & ~no
         if _is_number(lowered, start, end):
-            others |= no
+            alone &= yes
     asked = (talk.speaks_for & ~partly) | named
-    return Wanted(asked, asked & ~others, 0, _refused(words, lowered)), partly & ~asked
+    return Wanted(asked, asked & alone, 0, _refused(words, lowered)), partly & ~asked
 
 
 def _is_part(words: _Words, place: int, lowered: str) -> bool:

@@ -36,6 +36,7 @@ _KEPT_WORD = 4096
 # What counts something has so few digits, and says what so soon behind them (12/27, 20 元).
 _QUANTITY_DIGITS = 4
 _QUANTITY_BEHIND = 3
+_MOMENT_DIGITS = 2
 _SPACES = " \t\r\n\u3000"
 
 
@@ -149,6 +150,11 @@ def _without_quantities(
 
 def _is_short(piece: Piece) -> bool:
     return len(piece.value) <= _QUANTITY_DIGITS
+
+
+def _may_be_a_moment(piece: Piece, behind: str) -> bool:
+    """Whether a run may turn out the hour of a time of day, or a month (4:08, 12/27)."""
+    return len(piece.value) <= _MOMENT_DIGITS and len(behind) <= _QUANTITY_BEHIND
 
 
 def _is_open(text: str, piece: Piece) -> bool:
@@ -320,7 +326,7 @@ def _certain(
             # What words ask for is a number by itself, with few digits behind it.
             or (candidate.rule.context_required and block_open)
             # Its last run may turn out a date, or an amount.
-            or (len(runs) > 1 and _is_short(last) and len(behind) <= _QUANTITY_BEHIND)
+            or (len(runs) > 1 and _may_be_a_moment(last, behind))
             or (len(runs) > 1 and block_open and not evidence.is_natural_for(candidate))
             or (len(runs) > 1 and len(behind) < evidence.ADDRESS_AFTER
                 and evidence.may_be_address(candidate))
@@ -334,7 +340,7 @@ def _certain(
             or crosses
             or block_open
             or evidence.may_be_address(candidate)
-            or (_is_short(last) and len(behind) <= _QUANTITY_BEHIND)
+            or _may_be_a_moment(last, behind)
         ):
             places |= mine
     return certain
