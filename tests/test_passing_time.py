@@ -60,11 +60,10 @@ def test_what_a_request_left_waiting_is_decided_without_another(
                 # It is decided while the store is away, and stored once that is back.
                 await until(lambda: app.pipeline._flow.unsaved == 3)
                 store.broken = False
+        await until(lambda: [m.text for m in store.transcript.values()] == [PART] * 3)
         await until(lambda: not app.pipeline.is_waiting)
 
     asyncio.run(chat())
-    newest = store.transcript
-    assert [newest[f"c{number}", "m1"].text for number in range(3)] == [PART] * 3
 
 
 def test_threads_of_an_agent_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ in a copy of its last event.
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import copy
 import json
@@ -119,8 +118,7 @@ class Talk:
         await self._aside(found, lambda: self._mask_alone(document, found, restore=False))
         answered: Turn | None = None
         for group in _groups(found):
-            # One of very many messages: others have their turn between them.
-            await asyncio.sleep(0)
+            await self.pipeline.give_way()
             if len(group) > 1 or (self._for_model and self._named_id is None):
                 messages = [self._message(slot.text, slot, "user") for slot in group]
                 await self._scan(document, group, messages, restore=False)
@@ -140,7 +138,7 @@ class Talk:
         found = self._found(document)
         await self._aside(found, lambda: self._mask_alone(document, found, restore=True))
         for group in _groups(found):
-            await asyncio.sleep(0)
+            await self.pipeline.give_way()
             if len(group) > 1:
                 messages = [self._message(slot.text, slot, "assistant") for slot in group]
                 await self._scan(document, group, messages, restore=True)

@@ -17,7 +17,7 @@ API, several are one.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -97,6 +97,13 @@ class _Immediate(AsyncPipeline):
 
     async def _do(self, act: Act) -> Any:
         return self._method(act)(*act.arguments, **dict(act.named))
+
+    async def aside(self, size: int, work: Callable[[], Result]) -> Result:
+        """Work, here and now."""
+        return work()
+
+    async def give_way(self) -> None:
+        """There is nobody else: who calls it waits for it."""
 
 
 def _now(step: Coroutine[Any, Any, Result]) -> Result:

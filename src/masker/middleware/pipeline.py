@@ -430,6 +430,10 @@ class AsyncPipeline(_Stages):
             return work()
         return await asyncio.to_thread(work)
 
+    async def give_way(self) -> None:
+        """Others have their turn, between two of very many messages."""
+        await asyncio.sleep(0)
+
     def _came_late(self, call: Future[Any]) -> None:
         """The task was cancelled while the redactor was at work, which gave something after all."""
         if not call.cancelled() and call.exception() is None:
