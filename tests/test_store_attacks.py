@@ -19,7 +19,7 @@ from masker import MaskedMessage
 from masker.errors import MaskerError, RolledBackError, StoreError, TamperedError
 from masker.stores import Tombstone
 from masker.vault.slots import SLOT_BYTES
-from store_kit import LATER, Site, message, messages, quick_site
+from store_kit import LATER, Site, message, messages, quick_site, sqlite_site
 
 
 @pytest.fixture(params=["aes-256-gcm", "sm4-gcm"])
@@ -522,3 +522,15 @@ def test_a_damaged_file_is_told_and_nothing_is_made_up(site: Site, file: str, da
     assert any(isinstance(each, str) for each in found)
     for number, each in enumerate(found):
         assert isinstance(each, str) or each == messages(30, f"c{number}")
+
+
+def test_data_and_keys_that_changed_places_are_told(tmp_path: Path) -> None:
+    site = sqlite_site(tmp_path)
+    with site.open() as store:
+        store.save(message(1))
+    other = tmp_path / "other"
+    site.data.rename(other)
+    site.key_data.rename(site.data)
+    other.rename(site.key_data)
+    with pytest.raises(StoreError, match=r"t\.keys\.db holds no keys; is it swapped with"):
+        site.open()

@@ -102,6 +102,8 @@ def _sqlite(path: Path, keys_path: Path, suite: Suite, *, create: bool) -> Calla
             if keys.is_new:
                 migrations.found(keys, os.urandom(_STORE_BYTES), suite.number, WORDS)
             migrations.migrate(keys, migrations.KEYS, WORDS, str(keys_path))
+            if not keys.execute("SELECT 1 FROM sqlite_master WHERE name = 'anchor'"):
+                raise StoreError(f"{keys_path} holds no keys; is it swapped with {path}?")
             anchored = keys.execute("SELECT 1 FROM anchor LIMIT 1")
             if anchored and not _holds(path):
                 raise StoreError(
