@@ -27,6 +27,8 @@ HERE = Path(__file__).resolve().parent
 PEERS = {"datafog": "DataFog", "presidio-no-nlp": "Presidio, no NLP"}
 RULES = ("payment-card", "cn-resident-id")
 BASE_MESSAGES = 50_000
+# Megabytes; what is larger holds the same chats several times.
+LARGEST_CORPUS = 500
 
 
 def lines(megabytes: float) -> Iterator[list[dict[str, Any]]]:
@@ -68,6 +70,22 @@ def write_archive(folder: Path, megabytes: float) -> tuple[Path, Path]:
             writer.write_table(table)
     writer.close()
     return plain, columns
+
+
+def write_large(folder: Path, megabytes: float) -> Path:
+    """JSONL of any size: the same chats once more, under other ids, where it is to be large."""
+    plain, columns = write_archive(folder, min(megabytes, LARGEST_CORPUS))
+    columns.unlink()
+    large = folder / "large.jsonl"
+    size = turn = 0
+    with large.open("wb") as out:
+        while size < megabytes * 1e6:
+            with plain.open("rb") as source:
+                for line in source:
+                    size += out.write(line.replace(b'", "message', b'.%d", "message' % turn, 1))
+            turn += 1
+    plain.unlink()
+    return large
 
 
 def floor_lines(source: Path, target: Path) -> None:
@@ -176,9 +194,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.megabytes:
             speeds(arguments, folder, tell)
         for size in arguments.memory:
-            one, other = write_archive(folder, size)
-            other.unlink()
-            tell(f"masker, JSONL, {size:g} MB", one, scan(one, folder, jobs=1, rules=RULES))
+            large = write_large(folder, size)
+            taken = scan(large, folder, jobs=arguments.memory_jobs, rules=RULES)
+            tell(f"masker, JSONL, {arguments.memory_jobs} jobs", large, taken)
     return results
 
 
@@ -227,8 +245,9 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=500)
     parser.add_argument("--sample", type=int, default=20_000, help="messages for the peers")
     parser.add_argument(
-        "--memory", type=float, nargs="*", default=[50, 2000], help="more sizes, MB"
+        "--memory", type=float, nargs="*", default=[50, 2000], help="one scan each, MB"
     )
+    parser.add_argument("--memory-jobs", type=int, default=1, help="processes for these")
     parser.add_argument("--folder", help="where the archives are made (default: the system's)")
     parser.add_argument("--json", type=Path, help="write the results here too")
     arguments = parser.parse_args()

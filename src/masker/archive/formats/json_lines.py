@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 
@@ -195,7 +195,8 @@ class _PlainRows:
             if name in rename.values():
                 continue
             if self._fields.is_text(name):
-                kind: Any = None
+                # Another text, where there is one: nothing is to be masked in an empty one.
+                kind: Any = Literal[""] | None
             elif nested:
                 kind = msgspec.Raw
                 self._within.append(f"other{place}")
