@@ -123,6 +123,15 @@ def test_a_store_that_fails_at_any_time_changes_nothing_in_the_end(scene: Scene,
     assert counter.leaks() == {}
 
 
+def test_nothing_is_remembered_of_what_was_sent_but_a_hash() -> None:
+    pipeline = Pipeline(MASKER, policy="original")
+    message = said(1, f"card {CARD} ok")
+    assert pipeline.receive(message).text == message.text
+    assert pipeline.receive(message).text == message.text
+    kept = pipeline._flow._shown._shown, pipeline._flow._replied._shown
+    assert CARD not in str(kept)
+
+
 def test_what_comes_of_time_passing_is_told_once_the_store_takes_it() -> None:
     store = ListStore()
     pipeline = Pipeline(MASKER, store=store)
