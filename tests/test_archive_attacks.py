@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from archive_files import Said, jsonl, masked, said
+from archive_files import Said, jsonl, masked, said, telegram_page
 from test_archive_scan import CARD, MASKER, cut_card, put, rows_of, run
 
 CUT = cut_card()
@@ -420,3 +420,18 @@ def test_conversations_are_told_apart_by_the_headings_that_desks_use(tmp_path: P
         shown
         == "\n".join(rows).replace("4111 1111", "**** ****").replace(",1111\n", ",****\n") + "\n"
     )
+
+
+def test_a_telegram_chat_goes_on_in_the_next_page_of_its_folder(tmp_path: Path) -> None:
+    for chat in ("ChatExport_1", "ChatExport_2"):
+        folder = tmp_path / "in" / chat
+        folder.mkdir(parents=True)
+        for name, one in zip(["", "2", "10"], CUT, strict=True):
+            (folder / f"messages{name}.html").write_bytes(telegram_page([one]))
+    run(tmp_path / "in", tmp_path / "out")
+    for chat in ("ChatExport_1", "ChatExport_2"):
+        shown = [
+            (tmp_path / "out" / chat / f"messages{name}.html").read_bytes()
+            for name in ("", "2", "10")
+        ]
+        assert shown == [telegram_page([one]) for one in masked(CUT)]

@@ -24,6 +24,7 @@ _CHUNK = 1 << 20
 _MAX_TEXT = 1 << 24
 _MAX_SCRIPT = 1 << 27
 _RAW = {b"script", b"style"}
+_NUMBERED = re.compile(r"(?:^|[/!])messages[0-9]*\.html?(?:\.gz|\.zst)?$")
 _MANY_DIGITS = re.compile(rb"(?:[0-9][^0-9]{0,3}){8}")
 _TAG = re.compile(
     rb"<!--.*?-->|<(?P<raw>script|style)\b[^>]*>(?P<inside>.*?)</(?P=raw)\s*>"
@@ -97,7 +98,13 @@ class Page(Format):
         )
 
     def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
-        return _Walk(context, isolates=self.isolates).read(stream)
+        walk = _Walk(context, isolates=self.isolates)
+        walk.conversation = self.conversation(context)
+        return walk.read(stream)
+
+    def conversation(self, context: Context) -> str:
+        """What the messages of a page belong to."""
+        return context.name
 
 
 class TelegramPage(Page):
@@ -108,6 +115,10 @@ class TelegramPage(Page):
 
     def recognises(self, head: bytes, path: Path) -> bool:
         return super().recognises(head, path) and b"from_name" in head and b'class="text' in head
+
+    def conversation(self, context: Context) -> str:
+        """A chat of more than a thousand messages goes on in messages2.html of its folder."""
+        return context.folder if _NUMBERED.search(context.name) else context.name
 
 
 class WeChatPage(Page):
@@ -156,6 +167,7 @@ class _Walk:
         self._context = context
         self._isolates = isolates
         self._spelling = spelling
+        self.conversation = context.name
         self._sender = "user"
         self._time: int | None = None
         self._id: str | None = None
@@ -243,10 +255,10 @@ class _Walk:
         elif role == "" and self._isolates and _DATED.fullmatch(text.strip()):
             self._tell_time(text)
             return
-        sender, conversation = self._sender, self._context.name
+        sender, conversation = self._sender, self.conversation
         if role != "text" and (role or self._isolates):
             # Names, buttons, headings: no part of what anybody says.
-            sender, conversation = "page", f"{conversation}#{offset + low}"
+            sender, conversation = "page", f"{self._context.name}#{offset + low}"
         time = self._time if role == "text" else None
         yield Record(
             offset + low, offset + high, self._spelling, text, conversation, sender, None, time
