@@ -98,6 +98,8 @@ class Piece(NamedTuple):
     """Whether it may say which part the message is (2/3, ②, part 2:), and be none itself."""
     introduced: bool = False
     """Whether words of its own message name it: a number begins here."""
+    told: int = 0
+    """Rules that words of its own message speak for."""
 
 
 class Talk(NamedTuple):
@@ -291,7 +293,7 @@ def _pieces(
             named, near, weak, denied, refused = _said(
                 words, at, lowered, start, end, said_from, following
             )
-        introduced = named != 0
+        introduced, told = named != 0, weak | near
         if undated:
             # A message that is a date, and no answer to a question for a card, is part of none.
             refused |= undated & ~(asked | heard)
@@ -318,7 +320,7 @@ def _pieces(
         pieces.append(
             Piece(note, track, index, value, start, end, gap, lead, tail,
                   named, near, weak, denied, refused, opens,
-                  index < before or index > last - behind, introduced)
+                  index < before or index > last - behind, introduced, told)
         )  # fmt: skip
         previous_end, lead = end, tail
     return tuple(pieces)

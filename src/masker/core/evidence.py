@@ -203,11 +203,16 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
 
 
 def _is_called_late(joint: Joint, bit: int) -> bool:
-    """Whether words were heard before a later part of it, and not before the first."""
+    """Whether a later part was called for, and not the first: no words say of all what it is."""
     first = joint.first
-    return not (first.weak | first.near) & bit and any(
-        (piece.weak | piece.near) & bit for piece, _ in joint.parts if piece.note != first.note
-    )
+    if (first.weak | first.near) & bit:
+        return False
+    later = [
+        piece
+        for piece, _ in joint.parts
+        if piece.note != first.note and (piece.weak | piece.near) & bit
+    ]
+    return bool(later) and not any(piece.told & bit and not piece.introduced for piece in later)
 
 
 def _begins_with_a_phone(joint: Joint) -> bool:
