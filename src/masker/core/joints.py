@@ -120,10 +120,10 @@ class _Whole:
     """What the numbers that one message completes say of the joints beside them."""
 
     __slots__ = (
-        "begun",
         "ends",
         "explained",
         "given",
+        "grouped",
         "inside",
         "known",
         "named",
@@ -139,8 +139,10 @@ class _Whole:
         self.settled: list[tuple[int, int]] = []
         self.inside: set[Piece] = set()
         self.explained: set[Piece] = set()
-        self.begun: set[Piece] = set()
+        self.grouped: set[Piece] = set()
+        """The later parts of numbers called by name, in groups that people write."""
         self.named: set[Piece] = set()
+        """The first parts of those."""
         self.given: set[tuple[int, int]] = set()
 
     def add(self, joint: Joint, candidate: Candidate) -> None:
@@ -165,7 +167,7 @@ class _Whole:
                     and not joint.skipped
                     and not joint.holds & candidate.rule.bit
                 ):
-                    self.begun |= {part for part, at in joint.parts if at}
+                    self.grouped |= {part for part, at in joint.parts if at}
                     self.named.add(joint.first)
         if _stands_alone(joint, candidate):
             self.settled.append((joint.first.start, joint.last.end))
@@ -213,7 +215,7 @@ class _Whole:
         Where that number is in groups as people write it, so has to be this one.
         """
         first = joint.first
-        if (first in self.begun and not first.introduced) or (
+        if (first in self.grouped and not first.introduced) or (
             joint.skipped and first in self.named
         ):
             return joint._replace(holds=evidence.EXPLAINED)
