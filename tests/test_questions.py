@@ -86,3 +86,43 @@ def test_who_asked_for_a_number_may_be_given_two(cut: tuple[int, ...]) -> None:
         start += size
     kept = stored(("agent", "两位的身份证号发一下"), ("user", ID), *parts)
     assert "".join(kept[2:]) == "*" * 14 + "0759"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "卡号后四位是多少？", "卡号的后四位", "last 4 of your card?", "身份证带了吗？",
+        "which card? last four digits please", "身份证有效期到什么时候", "卡的额度是多少？",
+        "How much was charged to your card?",
+    ],
+)  # fmt: skip
+def test_a_question_about_a_card_that_is_not_for_its_number_calls_none(question: str) -> None:
+    assert stored(("agent", question), ("user", "62220212"))[1] == "62220212"
+
+
+@pytest.mark.parametrize(
+    "next_question", ["date of birth then?", "那收货地址发一下", "billing zip?"]
+)
+def test_a_question_ends_with_the_next_one(next_question: str) -> None:
+    said = [("agent", "card number please"), ("user", "I don't have it with me")]
+    assert stored(*said, ("user", "62220212"))[2] == "*" * 8
+    assert stored(*said, ("agent", next_question), ("user", "62220212"))[3] == "62220212"
+
+
+def test_two_questions_in_a_row_are_both_open() -> None:
+    said = [("agent", "请提供卡号"), ("agent", "还有订单号"), ("user", MISTYPED)]
+    assert stored(*said)[2] == "*" * 15 + "0129"
+
+
+@pytest.mark.parametrize(
+    ("question", "phone"),
+    [
+        ("Please send name, phone number and card number", "415 555 0123"),
+        ("请提供姓名、手机号和身份证号", "13812345678"),
+    ],
+)
+def test_each_of_several_numbers_asked_for_is_masked_and_no_other(
+    question: str, phone: str
+) -> None:
+    said = [("agent", question), ("user", phone), ("user", MISTYPED)]
+    assert stored(*said)[1:] == [phone, "*" * 15 + "0129"]

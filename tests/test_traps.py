@@ -39,6 +39,7 @@ def final_texts(messages: list[str | tuple[str, str]], delivery: my.Delivery) ->
 
 
 HARMLESS: dict[str, list[str]] = {
+    "fractions": ['{"score": 0.4111111111111111}', "p=0.5105105105105100,0.3782822463100050"],
     "phones": [
         "13800138000",
         "我的手机号是 13912345678，座机 010-62345678",

@@ -39,6 +39,10 @@ _OTHER_THAN_NUMBER = re.compile(
     r"(?:的)?\s?(?:带|帶|在手|在身|有没有带|类型|類型|哪家|哪个|哪張|哪张|照片|正面|反面|复印|原件|余额|額度|额度)"
     r"|(?:'s)?\s?(?:with you|at hand|handy|type|balance|limit|photo|holder|copy)"
 )
+# What is asked of the money on it.
+_OF_MONEY = re.compile(
+    r"多少钱|多少錢|金额|金額|额度|額度|积分|積分|\b(?:how much|amounts?|charged|limit|balance)\b"
+)
 # "Last four of the card": the words in between.
 _OF = re.compile(
     r"(?:\s?digits?|\s?numbers?)?\s?(?:of|on|for|from)\s(?:the|your|that|this|his|her)?\s?"
@@ -162,8 +166,10 @@ def _asked(talk: Talk) -> tuple[Wanted, int]:
 
 def _is_part(words: _Words, place: int, lowered: str) -> bool:
     """Whether a word says what the last four are of, or a date (卡号后四位, last 4 of the card)."""
-    _, end, yes, _ = words[place]
+    begins, end, yes, _ = words[place]
     if _OTHER_THAN_NUMBER.match(lowered, end):
+        return True
+    if not _is_number(lowered, begins, end) and _OF_MONEY.search(lowered):
         return True
     if place + 1 < len(words):
         start, _, _, no = words[place + 1]

@@ -23,6 +23,8 @@ _QUANTITIES = "|".join(
 )  # fmt: skip
 _QUANTITY_BEHIND = re.compile(_QUANTITIES)
 _QUANTITY = re.compile(f"[0-9](?:{_QUANTITIES})").search
+_FRACTION = re.compile(r"(?<![0-9.])0\.\Z").search
+_DECIMALS = 13
 # A lone numeral between fillers has no more of them beside it.
 MOST_SAID = 6
 _HANZI_BEFORE = re.compile("[一-鿿]*$")
@@ -114,6 +116,13 @@ def runs_of(
     spans = _amounts_and_moments(lowered)
     if spans:
         found = _outside(found, spans, len(text))
+    if "0." in text:
+        # The many decimals of a fraction (0.4111…): no list counts from nought.
+        found = [
+            (start, end)
+            for start, end in found
+            if end - start < _DECIMALS or _FRACTION(text, max(0, start - 3), start) is None
+        ]
     if "*" in text:
         found = [run for run in found if not _is_remnant(text, *run)]
     if _QUANTITY(text) is not None:
