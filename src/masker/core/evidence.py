@@ -127,6 +127,8 @@ MAX_DIGITS = 19
 # Smaller groups, in the midst of other numbers, are the numbers of a list.
 LEAST_GROUP = 3
 _TAIL_DIGITS = 10
+# Behind a region these are no birth date.
+_NO_DATE = "9" * 7
 _COUNTING = 6
 # A ZIP code, and a phone number as it is dialled in groups: no network writes a card so.
 _ZIP_AND_DIALLED = (5, 3, 3, 4)
@@ -368,10 +370,14 @@ def _is_unmistakable(joint: Joint, compiled: CompiledRule) -> bool:
         return False  # The same thing again, corrected.
     if any(_is_amount_or_day(joint, note) for note in parts):
         return False
+    if size >= BEGUN_WITH_DATE and _fixes_a_date(compiled, joint.value):
+        return True
+    if not compiled.pattern.can_grow(joint.value[:6] + _NO_DATE):
+        # A region is nothing without a birth date, and other numbers have no issuer.
+        return False
     groups = [len(piece.value) for piece, _ in joint.parts]
     return (
         joint.value.startswith(_UNIONPAY)
-        or (size >= BEGUN_WITH_DATE and _fixes_a_date(compiled, joint.value))
         or (size >= BEGUN_LONG and len(parts) >= BEGUN_PARTS)
         or (all(group == 4 for group in groups[:-1]) and groups[-1] <= 4)
     )
