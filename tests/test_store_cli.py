@@ -214,7 +214,9 @@ def test_the_trail_tells_counts_and_rules(kept: Path) -> None:
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert {event["event"] for event in events} >= {"received", "masked"}
     assert events[0]["count"] >= 1
-    assert CARD[-4:].encode() not in done.stdout
+    # A time may have any digits in it, these too.
+    told = [{name: held for name, held in event.items() if name != "at"} for event in events]
+    assert CARD[-4:] not in str(told)
 
 
 def test_keys_are_rotated_and_moved(kept: Path) -> None:
