@@ -15,6 +15,8 @@ from masker.core.evidence import PARTLY, Candidate, Kind
 # Fewer digits are a price or a day; where a message has no others, fewer still may be meant.
 LEAST_ECHO = 4
 LEAST_BARE = 3
+# What has more runs than this is a table, and no dictation.
+MOST_RUNS = 256
 # As many of so many digits may be mistyped: fewer would often be alike by chance.
 MISTYPED = ((8, 2), (6, 1))
 # So many runs are compared with numbers at once: more are no talk, and would take too long.
@@ -69,6 +71,8 @@ def _note(
     echoed: dict[tuple[tuple[Piece, int], ...], Candidate], number: Candidate, pieces: list[Piece]
 ) -> None:
     """Note what in a message repeats part of a number; the longer number hides more."""
+    if len(pieces) > MOST_RUNS:
+        return
     value = _value(number)
     for group in _groups([one for one in pieces if one.track == number.track]):
         copies = _copies(group, value, number.keep_last)

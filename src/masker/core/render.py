@@ -130,15 +130,9 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
         return list(candidates)
     proven = _uncrossed(_outermost([found for found in candidates if found.kind is Kind.PROVEN]))
     cards = [found for found in proven if found.length >= WHOLE and found.score >= CHECKED]
+    explaining = _Explaining(cards)
     called = _outermost(
-        [
-            found
-            for found in candidates
-            if found.kind is Kind.CALLED
-            # What begins in a proven number is that number, with an expiry date behind it; what
-            # has nothing else but the counts of its parts is that number too.
-            and not any(_explains(card, found) for card in cards)
-        ]
+        [found for found in candidates if found.kind is Kind.CALLED and not explaining.of(found)]
     )
     standing = proven + called + [found for found in candidates if found.kind is Kind.GIVEN_UP]
     claimed = {run for found in standing for run in _runs(found)}
@@ -148,7 +142,7 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
             if rest is not None:
                 standing.append(rest)
         elif found.kind is Kind.CALLED and found not in called:
-            rest = _amid(found, cards, claimed)
+            rest = _amid(found, explaining.of(found), claimed)
             if rest is not None:
                 standing.append(rest)
     return standing
@@ -159,11 +153,7 @@ def _amid(called: Candidate, cards: list[Candidate], claimed: set[RunId]) -> Can
 
     What stands behind them is an expiry date.
     """
-    ends = [
-        max((piece.note, piece.start) for piece, _ in card.parts)
-        for card in cards
-        if _explains(card, called)
-    ]
+    ends = [max((piece.note, piece.start) for piece, _ in card.parts) for card in cards]
     parts = tuple(
         [
             (piece, at)
@@ -196,16 +186,34 @@ def _rest(begun: Candidate, claimed: set[RunId]) -> Candidate | None:
     return begun._replace(parts=tuple(parts)) if parts else None
 
 
-def _explains(card: Candidate, called: Candidate) -> bool:
-    """Whether a proven number is all that there is to one that only words call for.
+class _Explaining:
+    """Which proven numbers are all that there is to one that only words call for."""
 
-    But a number that words call an ID may hold a card by chance.
-    """
-    runs = _runs(card)
-    begins = run_id(called.parts[0][0]) in runs and (
-        card.rule is called.rule or card.score > CHECKED
-    )
-    return begins or _runs(called, ordinals=False) <= runs
+    __slots__ = ("_with_run",)
+
+    def __init__(self, cards: list[Candidate]) -> None:
+        self._with_run: dict[RunId, list[tuple[Candidate, set[RunId]]]] = {}
+        for card in cards:
+            runs = _runs(card)
+            for run in runs:
+                self._with_run.setdefault(run, []).append((card, runs))
+
+    def of(self, called: Candidate) -> list[Candidate]:
+        """Those in which it begins, with an expiry date behind it.
+
+        But an ID may hold a card by chance. And those that have everything of it but the
+        counts of its parts.
+        """
+        first = run_id(called.parts[0][0])
+        begins = [
+            card
+            for card, _ in self._with_run.get(first, ())
+            if card.rule is called.rule or card.score > CHECKED
+        ]
+        bare = _runs(called, ordinals=False)
+        return begins + [
+            card for card, runs in self._with_run.get(min(bare, default=first), ()) if bare <= runs
+        ]
 
 
 def _runs(candidate: Candidate, *, ordinals: bool = True) -> set[RunId]:
