@@ -300,22 +300,28 @@ class Redactor:
 
     def _others(self, message: Message, lane_key: LaneKey) -> list[Candidate]:
         """The numbers that other people gave in this conversation: this message may repeat them."""
-        open_lanes = self._open.get(message.conversation_id)
-        if open_lanes is None:
-            return []
         return [
             number
-            for key in open_lanes
-            if key != lane_key and key in self._lanes
+            for key in self._others_of(message.conversation_id, lane_key)
             for number in lanes.numbers(self._rules, self._lanes[key])
         ]
+
+    def _others_of(self, conversation_id: str, lane_key: LaneKey) -> list[LaneKey]:
+        """The other lanes of a conversation; a subject's is not at hand wherever it is (`buffers`)."""
+        open_lanes = self._open.get(conversation_id)
+        if open_lanes is None:
+            return []
+        return sorted(
+            key
+            for key in open_lanes
+            if key != lane_key and key[0] is not None and key in self._lanes
+        )
 
     def _read_back(self, message: Message, lane_key: LaneKey, numbers: list[Candidate]) -> None:
         """Others may have said parts of these numbers while they were given."""
         if numbers:
-            for key in self._open.get(message.conversation_id, ()):
-                if key != lane_key and key in self._lanes:
-                    self._lanes[key] = lanes.read_back(self._lanes[key], numbers)
+            for key in self._others_of(message.conversation_id, lane_key):
+                self._lanes[key] = lanes.read_back(self._lanes[key], numbers)
 
     def _note_answer(self, conversation_id: str, given: int) -> None:
         asked = self._asked.get(conversation_id)
