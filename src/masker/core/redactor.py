@@ -307,7 +307,7 @@ class Redactor:
         ]
 
     def _others_of(self, conversation_id: str, lane_key: LaneKey) -> list[LaneKey]:
-        """The other lanes of a conversation; a subject's is not at hand wherever it is (`buffers`)."""
+        """The other lanes of a conversation; no subject's, which not every worker has at hand."""
         open_lanes = self._open.get(conversation_id)
         if open_lanes is None:
             return []
