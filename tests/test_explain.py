@@ -38,7 +38,7 @@ def test_the_reason_is_named(rule: str, texts: list[str], said: str) -> None:
 
 
 def test_each_step_has_its_place() -> None:
-    told = explain(RULES["payment-card"], ["我的卡号是4111 1111", "11111111"])
+    told = explain(RULES["payment-card"], ["这是卡号：4111 1111", "11111111"])
     titles = [step.title for step in told.steps]
     assert titles == ["compact view", "gaps", "words", "pattern", "check digit", "evidence",
                       "verdict: masked"]  # fmt: skip
