@@ -334,11 +334,11 @@ class Redactor:
         if asked is None:
             return False
         if asked.sender == message.sender:
-            # Words that name no number of any rule may yet ask for something else.
-            lowered = lower(message.text)
-            moved = questions.moves_on(asked, message.sender, lowered)
-            if moved is not None:
-                self._asked[message.conversation_id] = moved
+            if asked.replied and asked.wanted.asked:
+                # Words that name no number of any rule may yet ask for something else.
+                moved = questions.moves_on(asked, message.sender, lower(message.text))
+                if moved is not None:
+                    self._asked[message.conversation_id] = moved
             return False
         if not asked.replied:
             self._asked[message.conversation_id] = asked._replace(replied=True)
