@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from archive_files import NOON
@@ -149,6 +149,7 @@ SAID = (
     "please send your card number", "请提供一下您的身份证号码", "what is your order number?",
     "my card is", "it is 4111 1111", "1111", "11", "1111 1111", "622202", "4111111111111111",
     "11010519491231002X", "110105", "19491231", "002X", "①①①①", "１１１１", "二〇二一年", "İ CARD",
+    "date of birth then?", "那收货地址发一下", "I don't have it with me", "62220212", "卡号呢",
     "wait 5 minutes", "+86 138 0013 8000", "that is my card number", "password: hunter22", "94105",
 )  # fmt: skip
 PEOPLE = ("Ann", "Bob", "agent")
@@ -181,6 +182,23 @@ def library(messages: list[Message]) -> dict[tuple[str, str], str]:
     return {(one.conversation_id, one.message_id): one.text for one in out + redactor.close()}
 
 
+def chat(*said: tuple[str, str]) -> list[Message]:
+    return [
+        Message("c0", f"m{number}", who, text, NOON + timedelta(seconds=number))
+        for number, (who, text) in enumerate(said)
+    ]
+
+
+# A question ends with the next one, though no line between has a digit or a word of a rule.
+GONE_ON = chat(
+    ("agent", "card number please"), ("Ann", "I don't have it with me"), ("agent", "hold on"),
+    ("agent", "date of birth then?"), ("Ann", "62220212"),
+)  # fmt: skip
+
+
+@example(messages=GONE_ON, chunk=300, twisted=False)
+@example(messages=GONE_ON[:3] + GONE_ON[4:], chunk=300, twisted=False)
+@example(messages=GONE_ON[:1] + GONE_ON[3:], chunk=300, twisted=False)
 @given(messages=archives(), chunk=st.sampled_from([1, 300, 1 << 20]), twisted=st.booleans())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_an_archive_comes_out_as_the_library_masks_it_message_by_message(

@@ -117,7 +117,7 @@ class Conversations:
         for record in records:
             redactor = self._redactor
             # It says nothing, and nobody waits for what it says: so are most.
-            if record[_KIND] == LOOK or is_stored or (redactor is not None and redactor.lanes):
+            if record[_KIND] == LOOK or is_stored or (redactor is not None and redactor.heeds_talk):
                 take(record)
         self.end()
 
@@ -129,7 +129,7 @@ class Conversations:
         kind = record[_KIND]
         redactor = self._redactor
         may_pass = kind != LOOK and self._keep is None
-        if may_pass and (redactor is None or not redactor.lanes):
+        if may_pass and (redactor is None or not redactor.heeds_talk):
             return
         written = lane_of(record)
         lane = self._lanes.get(written)

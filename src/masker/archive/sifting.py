@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from masker.core import characters
+from masker.core.questions import TOPIC
 from masker.core.ruleset import RuleSet, lower
 
 # Nothing to look at: it only counts towards a window.
 MARK = 0
-# Digits of a sort, in words or alone: something to whoever is in the midst of a number.
+# Digits of a sort, in words or alone, or words for something else: something to whoever is in the
+# midst of a number, or has asked for one.
 TEXT = 1
 # Something to the engine by itself, or as good as.
 LOOK = 2
@@ -50,6 +52,9 @@ _ANY = _class(characters.VALUE, {ord(char): char for char in characters.X_FORMS}
 # Digits that are no Hanzi: those are words more often than numbers.
 _PLAIN = _class(characters.DIGITS)
 _has_any = re.compile(_ANY).search
+# And what ends a question, by asking for something else. Words end as they do for RE2, which is
+# more often than for the engine.
+_asks_else = re.compile(TOPIC, re.IGNORECASE | re.ASCII).search
 
 
 class Sieve:
@@ -65,7 +70,7 @@ class Sieve:
         """What one text is, asked of the engine itself."""
         if not self._rules.says_nothing(text):
             return LOOK
-        return TEXT if _has_any(text) is not None else MARK
+        return TEXT if _has_any(text) is not None or _asks_else(text) is not None else MARK
 
     def kinds(self, texts: list[str]) -> bytes:
         """The same for many; here `LOOK` may be said of what needs none."""
@@ -73,7 +78,7 @@ class Sieve:
             return b""
         try:
             plain = _column(texts)
-            has_any, look = _matches(plain, _ANY), _matches(plain, _PLAIN)
+            has_any, look = _matches(plain, f"{_ANY}|(?i:{TOPIC})"), _matches(plain, _PLAIN)
             if self._words:
                 simple = self._are_simple
                 lowered = pc.utf8_lower(plain) if simple else _column(_lowered(texts))

@@ -47,7 +47,8 @@ _OF_MONEY = re.compile(
 _OF = re.compile(
     r"(?:\s?digits?|\s?numbers?)?\s?(?:of|on|for|from)\s(?:the|your|that|this|his|her)?\s?"
 )
-_TOPIC = re.compile(
+# What else a desk asks for; also for RE2, which sifts archives by it.
+TOPIC = (
     r"金额|金額|时间|時間|日期|哪天|几点|幾點|什么时候|什麼時候|地址|邮编|郵編|电话|電話|手机|手機|姓名|名字|生日|出生"
     r"|密码|密碼|订单|訂單|单号|單號|读数|讀數|价格|價格|多少钱|多少錢|型号|型號|尺码|尺碼|数量|數量|几[个件位间]|定位"
     r"|余额|餘額|账单|賬單|户号|血压|血糖|体温|身高|体重|截图|有效期"
@@ -56,6 +57,7 @@ _TOPIC = re.compile(
     r"|check.?in|check.?out|rooms?|guests?|reading|readings|ip|expiry|expiration|expires?"
     r"|email|reference|serial|version)\b"
 )
+_TOPIC = re.compile(TOPIC)
 _Words = Sequence[tuple[int, int, int, int]]
 
 
@@ -91,47 +93,44 @@ class Asked(NamedTuple):
 def heard(before: Asked | None, sender: str, talk: Talk, time: float | None) -> Asked | None:
     """The question that is open after somebody's words; None where they ask for nothing new."""
     wanted = _asked(talk)[0] if talk.asks else _prompted(talk)
-    several = _SEVERAL.search(talk.lowered) is not None
-    if before is None:
-        return Asked(sender, wanted, ANSWERS, time, several) if wanted != NOTHING else None
-    old = before.wanted
-    if before.sender != sender:
-        if old.asked and (not talk.asks or old.asked & wanted.asked):
-            # Who says the name of what they were asked for asks for nothing.
-            return None
-    elif wanted == NOTHING:
-        if before.replied and talk.mentions != talk.speaks_for:
-            return moved_on(before)
-        return moves_on(before, sender, talk.lowered)
-    elif wanted.mentioned:
-        # What is said of a number takes back no question.
-        mentioned = (wanted.mentioned | old.mentioned) & ~(old.asked | old.refused)
-        wanted = old._replace(mentioned=mentioned)
-    elif not before.replied:
-        # Both are asked for, one after the other.
-        wanted = Wanted(
-            wanted.asked | old.asked, 0, wanted.mentioned | old.mentioned,
-            wanted.refused & ~old.asked | old.refused & ~wanted.asked,
-        )  # fmt: skip
-    return Asked(sender, wanted, ANSWERS, time, several) if wanted != NOTHING else None
-
-
-def moves_on(before: Asked | None, sender: str, lowered: str) -> Asked | None:
-    """The question after words of its asker about something else; None where they are no such."""
-    if (
-        before is None
-        or before.sender != sender
-        or not (before.replied and before.wanted.asked)
-        or len(lowered) > _SHORT
-        or _TOPIC.search(lowered) is None
-    ):
+    if before is not None:
+        old = before.wanted
+        if before.sender != sender:
+            if old.asked and (not talk.asks or old.asked & wanted.asked):
+                # Who says the name of what they were asked for asks for nothing.
+                return None
+        elif wanted == NOTHING:
+            return moved_on(before, talk.lowered)
+        elif wanted.mentioned:
+            # What is said of a number takes back no question.
+            mentioned = (wanted.mentioned | old.mentioned) & ~(old.asked | old.refused)
+            wanted = old._replace(mentioned=mentioned)
+        elif not before.replied:
+            # Both are asked for, one after the other.
+            wanted = Wanted(
+                wanted.asked | old.asked, 0, wanted.mentioned | old.mentioned,
+                wanted.refused & ~old.asked | old.refused & ~wanted.asked,
+            )  # fmt: skip
+    if wanted == NOTHING:
         return None
-    return moved_on(before)
+    return Asked(sender, wanted, ANSWERS, time, _SEVERAL.search(talk.lowered) is not None)
 
 
-def moved_on(before: Asked) -> Asked:
-    """A question whose asker has gone on to another."""
-    return before._replace(wanted=before.wanted._replace(asked=0, alone=0, mentioned=0))
+def bears_on(asked: Asked, sender: str) -> bool:
+    """Whether talk of this person, without a number or a word of a rule, changes a question."""
+    return is_open(asked) if asked.sender == sender else not asked.replied
+
+
+def is_open(asked: Asked) -> bool:
+    """Whether its asker may go on to another."""
+    return asked.replied and asked.wanted.asked != 0
+
+
+def moved_on(asked: Asked, lowered: str) -> Asked | None:
+    """The question after its asker's words, if they are about something else."""
+    if not is_open(asked) or len(lowered) > _SHORT or _TOPIC.search(lowered) is None:
+        return None
+    return asked._replace(wanted=asked.wanted._replace(asked=0, alone=0, mentioned=0))
 
 
 def answered(asked: Asked, given: int) -> Asked:

@@ -124,7 +124,7 @@ class Redactor:
             lane is None
             and seen is None
             and not self._needs_look(text)
-            and not (self._asked and self._may_answer(message))
+            and not (self._asked and self._heeds(message))
         ):
             # Most messages: no digit, no word of a rule, nothing waiting for more.
             out = [
@@ -142,16 +142,19 @@ class Redactor:
         return out if self._order is None else self._in_order(out, (key, revision, len(text)))
 
     @property
-    def lanes(self) -> int:
-        """Senders of whom something is known that may go on: without any, talk bears on nothing."""
-        return len(self._lanes)
+    def heeds_talk(self) -> bool:
+        """Whether anything is begun, or asked for: otherwise talk bears on nothing."""
+        return bool(self._lanes or self._asked)
 
     def waits_for(self, conversation_id: str, sender: str, subject: str | None = None) -> bool:
         """Whether what this sender says next, digits or not, may bear on what was said.
 
         What says nothing (`RuleSet.says_nothing`) bears on nothing where this is false.
         """
-        return ((conversation_id, sender) if subject is None else (None, subject)) in self._lanes
+        asked = self._asked.get(conversation_id)
+        return (
+            (conversation_id, sender) if subject is None else (None, subject)
+        ) in self._lanes or (asked is not None and questions.bears_on(asked, sender))
 
     def advance(self, now: datetime) -> list[MaskedMessage]:
         """Time passes: what waited for longer than the window is decided.
@@ -328,20 +331,19 @@ class Redactor:
         if given and asked is not None:
             self._asked[conversation_id] = questions.answered(asked, given)
 
-    def _may_answer(self, message: Message) -> bool:
-        """Whether a message that says nothing by itself may answer the other party's question."""
+    def _heeds(self, message: Message) -> bool:
+        """Whether talk may answer the other party's question; notes what else it does to one."""
         asked = self._asked.get(message.conversation_id)
         if asked is None:
             return False
+        if not questions.bears_on(asked, message.sender):
+            return asked.sender != message.sender and self._rules.holds_number(message.text)
         if asked.sender == message.sender:
-            if asked.replied and asked.wanted.asked:
-                # Words that name no number of any rule may yet ask for something else.
-                moved = questions.moves_on(asked, message.sender, lower(message.text))
-                if moved is not None:
-                    self._asked[message.conversation_id] = moved
+            moved = questions.moved_on(asked, lower(message.text))
+            if moved is not None:
+                self._asked[message.conversation_id] = moved
             return False
-        if not asked.replied:
-            self._asked[message.conversation_id] = asked._replace(replied=True)
+        self._asked[message.conversation_id] = asked._replace(replied=True)
         return self._rules.holds_number(message.text)
 
     def _wanted_of(self, message: Message) -> Wanted:
