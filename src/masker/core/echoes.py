@@ -15,12 +15,10 @@ from masker.core.evidence import PARTLY, Candidate, Kind
 # Fewer digits are a price or a day; where a message has no others, fewer still may be meant.
 LEAST_ECHO = 4
 LEAST_BARE = 3
-# What has more runs than this is a table, and no dictation.
-MOST_RUNS = 256
 # As many of so many digits may be mistyped: fewer would often be alike by chance.
 MISTYPED = ((8, 2), (6, 1))
 # So many runs are compared with numbers at once: more are no talk, and would take too long.
-MOST_LOOKS = 200_000
+MOST_LOOKS = 16_384
 
 
 def echoes(
@@ -56,7 +54,7 @@ def echoes(
             continue
         looked_for.add(kind)
         for message in (*before, now) if is_new else (now,):
-            if message and looks > 0 and message[0].note not in notes:
+            if message and len(message) <= looks and message[0].note not in notes:
                 looks -= len(message)
                 _note(echoed, number, message)
     return tuple(echoed.values())
@@ -71,8 +69,6 @@ def _note(
     echoed: dict[tuple[tuple[Piece, int], ...], Candidate], number: Candidate, pieces: list[Piece]
 ) -> None:
     """Note what in a message repeats part of a number; the longer number hides more."""
-    if len(pieces) > MOST_RUNS:
-        return
     value = _value(number)
     for group in _groups([one for one in pieces if one.track == number.track]):
         copies = _copies(group, value, number.keep_last)
@@ -80,31 +76,6 @@ def _note(
             echo = number._replace(parts=copies, kind=Kind.ECHO, score=PARTLY)
             if echoed.setdefault(copies, echo).length < echo.length:
                 echoed[copies] = echo
-
-
-def _is_amid(number: Candidate, message: tuple[Piece, ...]) -> bool:
-    """Whether a message of nothing but digits stands amid the parts of a number asked for.
-
-    It is a part as well: mistyped, or given in another order, or the number has another reading.
-    """
-    first, bit = number.parts[0][0], number.rule.bit
-    return (
-        first.note < message[0].note < number.last_note
-        and bool((first.weak | first.near) & bit)
-        and bool(message[0].near & bit)
-        and message[0].opens <= gaps.LINE
-        and message[-1].tail <= gaps.LINE
-    )
-
-
-def _note_whole(
-    echoed: dict[tuple[tuple[Piece, int], ...], Candidate], number: Candidate, pieces: list[Piece]
-) -> None:
-    parts = tuple([(piece, 0) for piece in pieces if piece.track == number.track])
-    if sum(len(piece.value) for piece, _ in parts) >= LEAST_BARE:
-        echoed[parts] = number._replace(
-            parts=parts, length=number.length + number.keep_last, kind=Kind.ECHO, score=PARTLY
-        )
 
 
 def _value(number: Candidate) -> str:

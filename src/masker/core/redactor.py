@@ -303,11 +303,10 @@ class Redactor:
 
     def _others(self, message: Message, lane_key: LaneKey) -> list[Candidate]:
         """The numbers that other people gave in this conversation: this message may repeat them."""
-        return [
-            number
-            for key in self._others_of(message.conversation_id, lane_key)
-            for number in lanes.numbers(self._rules, self._lanes[key])
-        ]
+        keys = self._others_of(message.conversation_id, lane_key)
+        if not keys or not self._rules.may_hold_digits(message.text):
+            return []
+        return [one for key in keys for one in lanes.numbers(self._rules, self._lanes[key])]
 
     def _others_of(self, conversation_id: str, lane_key: LaneKey) -> list[LaneKey]:
         """The other lanes of a conversation; no subject's, which not every worker has at hand."""
