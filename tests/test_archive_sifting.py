@@ -22,7 +22,7 @@ from masker.archive.records import all_microseconds, microseconds
 from masker.archive.sifting import LOOK, MARK, TEXT, Sieve
 from masker.archive.spelling import mask_region
 from masker.core import characters
-from masker.core.ruleset import lower
+from masker.core.words import lower
 from masker.testing.talk import small_talk
 from test_archive_formats import Quiet
 

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 
 from masker.core import characters
 from masker.core.questions import TOPIC
-from masker.core.ruleset import RuleSet, lower
+from masker.core.ruleset import RuleSet
+from masker.core.words import lower
 
 # Nothing to look at: it only counts towards a window.
 MARK = 0

@@ -20,8 +20,9 @@ from typing import Any
 import msgspec
 
 from masker.core.lanes import Window
+from masker.core.patterns import CompiledRule
 from masker.core.redactor import Delivery
-from masker.core.ruleset import CompiledRule, RuleSet
+from masker.core.ruleset import RuleSet
 from masker.errors import BuffersError, MessageError
 
 FORMAT = 2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from masker.core import compact, detect, masking, texts
 from masker.core.messages import MaskedMessage, Message
-from masker.core.ruleset import RuleSet, lower
+from masker.core.ruleset import RuleSet
+from masker.core.words import lower
 
 
 def veil(rules: RuleSet, text: str) -> str:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from masker.core import characters, gaps
 from masker.core.ordinals import is_small, ordinals
-from masker.core.ruleset import RuleSet, lower
+from masker.core.ruleset import RuleSet
 from masker.core.runs import blocked_spans, runs_of
+from masker.core.words import lower
 
 # How far a word's influence goes, in characters: forward to a number, and back to one.
 NEAR_BEFORE = 24

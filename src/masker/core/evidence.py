@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from masker.core import gaps
 from masker.core.compact import Piece
-from masker.core.ruleset import CompiledRule, Track, reads_letters
+from masker.core.patterns import CompiledRule, Track, reads_letters
 
 
 class Kind(IntEnum):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from masker.core import compact, evidence, gaps
 from masker.core.compact import Piece
 from masker.core.evidence import Candidate, Joint, Kind
+from masker.core.patterns import MAX_VALUE, Track
 from masker.core.render import Note
 from masker.core.repeats import (
     MAX_CORRECTIONS,
@@ -24,7 +25,7 @@ from masker.core.repeats import (
     resends,
     sent_again,
 )
-from masker.core.ruleset import MAX_VALUE, RuleSet, Track
+from masker.core.ruleset import RuleSet
 
 # More joints than this at once are no dictation; the oldest are then masked for good.
 MAX_JOINTS = 128

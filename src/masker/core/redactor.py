@@ -20,7 +20,8 @@ from masker.core.lanes import EMPTY, Lane, Window
 from masker.core.messages import MaskedMessage, Message
 from masker.core.questions import NOTHING, Asked, Wanted
 from masker.core.render import Note
-from masker.core.ruleset import RuleSet, lower
+from masker.core.ruleset import RuleSet
+from masker.core.words import lower
 from masker.errors import MessageError
 
 Delivery = Literal["revise", "hold"]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from masker.core.masking import FILL, Span
 from masker.core.messages import Finding
-from masker.core.ruleset import PATTERN_TIMEOUT, RuleSet, TextRule
+from masker.core.patterns import PATTERN_TIMEOUT
+from masker.core.ruleset import RuleSet, TextRule
 
 # Full-width ASCII to ASCII, one character for one: ｐａｓｓｗｏｒｄ：… is read as password:…
 NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}

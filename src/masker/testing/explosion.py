@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from masker.core.patterns import MAX_VALUE, Pattern
 from masker.core.rules import View, compile_pattern
-from masker.core.ruleset import MAX_VALUE, Pattern
 from masker.testing import tree
 from masker.testing.results import Severity
 from masker.testing.sampling import Walk, path_to

@@ -15,8 +15,10 @@ from functools import lru_cache
 from hypothesis import strategies as st
 
 from masker.core.checks import CHECKS
+from masker.core.patterns import reads_letters
 from masker.core.rules import Rule
-from masker.core.ruleset import RuleSet, lower, reads_letters
+from masker.core.ruleset import RuleSet
+from masker.core.words import lower
 from masker.testing import scenes, writing
 from masker.testing.sampling import findings, numbers_of
 from masker.testing.scenes import Scene, Sizes

@@ -1,0 +1,127 @@
+"""The words of rules: which are said in a text, and which of them bear on other texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from masker.core.rules import Rule
+
+
+def lower(text: str) -> str:
+    """Lower case without a change of length: İ is the one character whose lower case is two."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = "".join(low if len(low := char.lower()) == 1 else char for char in text)
+    return lowered
+
+
+class Words:
+    """The context words of all rules, found in one pass."""
+
+    __slots__ = ("_pattern", "_table", "ascii", "hanzi")
+
+    def __init__(self, rules: Sequence[tuple[int, Rule]]) -> None:
+        table: dict[str, tuple[int, int]] = {}
+        for bit, rule in rules:
+            for word in rule.context:
+                speaks_for, against = table.get(lower(word), (0, 0))
+                table[lower(word)] = (speaks_for | bit, against)
+            for word in rule.anti_context:
+                speaks_for, against = table.get(lower(word), (0, 0))
+                table[lower(word)] = (speaks_for, against | bit)
+        self._table = table
+        hanzi = [word for word in table if not word[0].isascii()]
+        ascii_words = [word for word in table if word[0].isascii()]
+        self._pattern = re.compile(
+            "|".join(
+                source
+                for source in (_any_of(hanzi), f"(?<![a-z])(?:{_any_of(ascii_words)})")
+                if "()" not in source
+            )
+            or "(?!)"
+        )
+        speaking = list(table)
+        self.hanzi = re.compile(
+            _led(_any_of([w for w in speaking if not w[0].isascii()]), speaking)
+        )
+        ascii_speaking = [word for word in speaking if word[0].isascii()]
+        self.ascii = re.compile(rf"(?<![a-z]){_led(_any_of(ascii_speaking), ascii_speaking)}")
+
+    def find(self, lowered: str) -> list[tuple[int, int, int, int]]:
+        """Each word found as (start, end, rules it speaks for, rules it speaks against)."""
+        matches = list(self.ascii.finditer(lowered))
+        if not lowered.isascii():
+            # Two looks, each led by the first letters of its words, cost less than one at both.
+            hanzi = list(self.hanzi.finditer(lowered))
+            if matches and hanzi:
+                matches = sorted(matches + hanzi, key=re.Match.start)
+                if any(one.end() > other.start() for one, other in pairwise(matches)):
+                    matches = list(self._pattern.finditer(lowered))
+            elif hanzi:
+                matches = hanzi
+        table = self._table
+        found = []
+        for match in matches:
+            word = match.group()
+            entry = table.get(word)
+            if entry is None:  # A plural: found with the s that its table entry has not.
+                entry = table[word[:-1]]
+            found.append((*match.span(), *entry))
+        return found
+
+    @property
+    def all(self) -> Iterable[str]:
+        """Every word, in lower case."""
+        return self._table.keys()
+
+    def may_follow(self, lowered: str, start: int, within: int) -> bool:
+        """Whether a word can still begin within so many characters of `start`, or be unfinished."""
+        if len(lowered) - start <= within:
+            return True
+        return any(
+            word.startswith(rest) or word + "s" == rest
+            for rest in (lowered[place:] for place in range(start, start + within + 1))
+            for word in self._table
+        )
+
+
+def _led(source: str, words: Sequence[str]) -> str:
+    """The expression behind a look at the first letter, which is all that most places need."""
+    firsts = "".join(sorted({word[0] for word in words}))
+    return f"(?=[{re.escape(firsts)}])(?:{source})" if firsts else source
+
+
+def _any_of(words: Sequence[str]) -> str:
+    """One expression for many words, as a tree of their letters: the longest that is there.
+
+    >>> _any_of(["card", "card number", "cvv"])
+    'c(?:ard(?: number(?:s?(?![a-z]))|(?:s?(?![a-z])))|vv(?:s?(?![a-z])))'
+    """
+    if not words:
+        return "(?!)"
+    heads: dict[str, list[str]] = {}
+    for word in words:
+        heads.setdefault(word[0], []).append(word[1:])
+    branches = []
+    for head, rests in sorted(heads.items()):
+        while len(rests) > 1 and len({rest[:1] for rest in rests}) == 1 and rests[0]:
+            if not all(rests):
+                break
+            head, rests = head + rests[0][0], [rest[1:] for rest in rests]
+        if len(rests) == 1:
+            head, rests = head + rests[0], [""]
+        longer = [rest for rest in rests if rest]
+        # A word of ASCII letters ends where no letter follows, but for the s of a plural.
+        last = head[-1]
+        end = "(?:s?(?![a-z]))" if last.isascii() and last.isalpha() else ""
+        branch = re.escape(head).replace("\\ ", " ")
+        if longer and "" in rests:
+            branch += f"(?:{_any_of(longer)}|{end})"
+        elif longer:
+            branch += f"(?:{_any_of(longer)})"
+        else:
+            branch += end
+        branches.append(branch)
+    return branches[0] if len(branches) == 1 else "|".join(branches)
