@@ -15,8 +15,8 @@ from typing import NamedTuple
 from masker.core import characters, gaps
 from masker.core.ordinals import is_small, ordinals
 from masker.core.ruleset import RuleSet
-from masker.core.runs import blocked_spans, runs_of
-from masker.core.words import lower
+from masker.core.runs import Runs, runs_of
+from masker.core.words import NAMES_A_NUMBER, lower
 
 # How far a word's influence goes, in characters: forward to a number, and back to one.
 NEAR_BEFORE = 24
@@ -51,7 +51,6 @@ _STARS = re.compile(r"\*+")
 _EMPHASIS = re.compile(
     r"(?<![^\s:：(（|>-])\*{1,2}(?=[^\W_])|(?<=[^\W\d_]|[:：])\*{1,2}(?=[\s:：,，]|$)"
 )
-NAMES_A_NUMBER = re.compile(r"号|號|码|碼|#|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
 _BARE_NUMBER = frozenset(["号码", "號碼", "号", "號", "编号", "編號"])
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
 # A phone number in its groups, with what stands between them, is no longer than this.
@@ -155,18 +154,12 @@ def sentence_ends(lowered: str, start: int) -> bool:
     return _SENTENCE_END.search(lowered, start) is not None
 
 
-def runs(rules: RuleSet, text: str, talk: Talk) -> tuple[list[tuple[int, int]], ...]:
+def runs(rules: RuleSet, text: str, talk: Talk) -> tuple[Runs, ...]:
     """Where the runs of a text are, for each track."""
-    blocked = blocked_spans(text)
-    return tuple(
-        [
-            runs_of(text, talk.lowered, talk.words, blocked, letters=track.letters)
-            for track in rules.tracks
-        ]
-    )
+    return runs_of(text, talk.lowered, talk.words, [track.letters for track in rules.tracks])
 
 
-def say_nothing(rules: RuleSet, text: str, tracks: tuple[list[tuple[int, int]], ...]) -> bool:
+def say_nothing(rules: RuleSet, text: str, tracks: tuple[Runs, ...]) -> bool:
     """Whether no run is a number or begins one, where no word and no question speaks for any.
 
     Most runs of digits are such: they need no closer look. What begins no number is either of
@@ -190,7 +183,7 @@ def read(
     rules: RuleSet,
     text: str,
     talk: Talk | None = None,
-    tracks: tuple[list[tuple[int, int]], ...] | None = None,
+    tracks: tuple[Runs, ...] | None = None,
     *,
     note: int = 1,
     asked: int = 0,
@@ -257,7 +250,7 @@ def _pieces(
     rules: RuleSet,
     text: str,
     talk: Talk,
-    runs: list[tuple[int, int]],
+    runs: Runs,
     track: int,
     note: int,
     asked: int,

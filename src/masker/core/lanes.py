@@ -73,6 +73,11 @@ class Lane(NamedTuple):
         return not (self.notes or self.joints or self.candidates or self.said)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is anything that what comes may go on with, or repeat."""
+        return bool(self.notes or self.joints or self.candidates)
+
+    @property
     def held(self) -> int:
         """Characters of text held in messages that are not final."""
         return sum(len(note.message.text) for note in self.notes)
@@ -123,9 +128,10 @@ def receive(
     fixed = text_spans(rules, text, talk.lowered)
     asked, alone, mentioned, refused = wanted
     heard = lane.said | mentioned
-    is_fresh = not (joints or candidates or lane.notes or heard or asked or others)
+    is_first = not (joints or candidates or lane.notes or others)
+    is_fresh = is_first and not (heard or asked)
     runs: tuple[list[tuple[int, int]], ...] = ()
-    if rules.holds_number(text) if is_fresh else rules.may_hold_digits(text):
+    if rules.holds_number(text) if is_first else rules.may_hold_digits(text):
         runs = compact.runs(rules, text, talk)
     has_runs = any(runs)
     if (
@@ -184,6 +190,25 @@ def receive(
                 said, said_at, announced, announced_at)  # fmt: skip
     lane, said_now = _settle(lane, window, fresh=seq)
     return lane, out + said_now
+
+
+def talked(lane: Lane, message: Message, window: Window) -> Lane | None:
+    """The lane after a message that says nothing to it; None where something else is decided.
+
+    Such talk counts towards the window, and so do the words that were said before it.
+    """
+    seq, time = lane.seq + 1, lane.time
+    if message.timestamp is not None:
+        stamp = message.timestamp.timestamp()
+        if time is None:
+            time = stamp
+        elif stamp - time >= window.seconds:
+            return None
+        else:
+            time = max(time, stamp)
+    if 0 < lane.oldest <= seq - window.messages or (lane.said and seq - lane.said_at >= HEARD):
+        return None
+    return Lane(seq, time, *lane[2:])
 
 
 def _alone(message: Message, revision: int, fixed: tuple[Span, ...]) -> MaskedMessage:

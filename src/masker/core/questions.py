@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from masker.core import characters, gaps
-from masker.core.compact import NAMES_A_NUMBER, OWN, Talk
+from masker.core.compact import OWN, Talk
+from masker.core.words import NAMES_A_NUMBER, NUMBER_FOLLOWS
 
 # A question speaks for this many of the answers to it.
 ANSWERS = 6
@@ -21,7 +22,6 @@ _LITTLE_ELSE = 4
 _BESIDE = 3
 # What asks for one thing is no longer than this.
 _SHORT = 80
-_NUMBER_FOLLOWS = re.compile(r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)")
 _DIGITS = re.compile(rf"(?:[{characters.DIGIT_CLASS}]\W?){{5}}")
 # What asks for a number that is named, though it is no question.
 _WANTS_IT = re.compile(
@@ -214,9 +214,7 @@ def _refused(words: _Words, lowered: str) -> int:
 def _is_number(lowered: str, start: int, end: int) -> bool:
     """Whether a word names a number, and not only the thing that has one."""
     word = lowered[start:end]
-    return (
-        NAMES_A_NUMBER.search(word) is not None or _NUMBER_FOLLOWS.match(lowered, end) is not None
-    )
+    return NAMES_A_NUMBER.search(word) is not None or NUMBER_FOLLOWS.match(lowered, end) is not None
 
 
 def _without(lowered: str, words: _Words) -> str:

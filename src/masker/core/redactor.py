@@ -132,6 +132,11 @@ class Redactor:
                 MaskedMessage(message.conversation_id, message.message_id, message.sender, text,
                               timestamp, message.channel, subject, message.extra)
             ]  # fmt: skip
+        elif lane is not None and seen is None and self._is_talk(message, lane, lane_key):
+            out = [
+                MaskedMessage(message.conversation_id, message.message_id, message.sender, text,
+                              timestamp, message.channel, subject, message.extra)
+            ]  # fmt: skip
         else:
             out = self._examined(message, key, lane_key, lane, revision)
         remembered[key] = (revision + 1, fingerprint)
@@ -301,6 +306,21 @@ class Redactor:
             self.failures += 1
             return [_blank(message, revision), *self._given_up(lane_key)]
         return out
+
+    def _is_talk(self, message: Message, lane: Lane, lane_key: LaneKey) -> bool:
+        """Whether a message says nothing to a lane that waits; notes that it was said."""
+        text, rules = message.text, self._rules
+        if (
+            self._needs_look(text)
+            or (rules.may_hold_digits(text) if lane.has_begun else rules.holds_number(text))
+            or (self._asked and self._heeds(message))
+        ):
+            return False
+        after = lanes.talked(lane, message, self._window)
+        if after is None:
+            return False
+        self._lanes[lane_key] = after
+        return True
 
     def _others(self, message: Message, lane_key: LaneKey) -> list[Candidate]:
         """The numbers that other people gave in this conversation: this message may repeat them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import regex
@@ -17,7 +17,7 @@ from masker.core import characters, gaps
 from masker.core.checks import CHECK_DIGITS, CHECKS
 from masker.core.patterns import CompiledRule, Pattern, Track, reads_letters
 from masker.core.rules import Rule, compile_pattern
-from masker.core.words import Words, lower
+from masker.core.words import NARROW, Words, hints, lower
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ class TextRule:
 
 _BASIC_PLANE = 0xFFFF
 _ASCII_DIGIT = re.compile("[0-9]").search
-_ASCII_LETTER = re.compile("[a-z]").search
+_ASCII = re.compile("[!-~]").search
 
 
 def _quick(*tables: dict[int, str]) -> Callable[[str], re.Match[str] | None]:
@@ -67,10 +67,14 @@ _ASCII_RUNS = re.compile("[0-9]+").findall
 _EVERY_RUN = re.compile(
     f"[0-9]+|(?:(?![0-9])[{characters.DIGIT_CLASS}])+|[{characters.HANZI_CLASS}]+"
 ).findall
+# Digits and letters together, or a capital a bracket or space away. It begins with the digit, as
+# C skips to those.
 _GLUED = re.compile(
-    f"[{characters.LETTER_CLASS}][{characters.DIGIT_CLASS}]"
-    f"|[{characters.DIGIT_CLASS}][{characters.LETTER_CLASS}]"
-    f"|[A-Z][ (-]{{1,3}}[{characters.DIGIT_CLASS}]|[{characters.DIGIT_CLASS}][ (-]{{1,3}}[A-Z]"
+    f"[{characters.DIGIT_CLASS}](?:[{characters.LETTER_CLASS}]|[ (-]{{1,3}}[A-Z]"
+    f"|(?<=[{characters.LETTER_CLASS}].)"
+    + "".join(f"|(?<=[A-Z]{'[ (-]' * size}.)" for size in (1, 2, 3))
+    + ")",
+    re.DOTALL,
 ).search
 _NUMERALS = re.compile(_numerals(), re.DOTALL).search
 
@@ -82,8 +86,8 @@ class RuleSet:
     bundled ones are known to be quick, and watching costs more than most matches do.
     """
 
-    __slots__ = ("_ascii_word", "_hanzi_word", "_reads_letters", "compiled", "keywords", "rules",
-                 "text_rules", "tracks", "undated",
+    __slots__ = ("_hints", "_reads_letters", "_tells_ascii", "_tells_hanzi", "_wide", "compiled",
+                 "keywords", "rules", "text_rules", "tracks", "undated",
                  "words")  # fmt: skip
 
     def __init__(self, rules: Sequence[Rule], *, watched: bool = True) -> None:
@@ -107,36 +111,52 @@ class RuleSet:
         self.undated = sum(one.bit for one in self.compiled if one.rule.checksum == "luhn")
         """Rules whose numbers hold no date, and have no check but one that a date may pass."""
         self._reads_letters = any(track.letters for track in self.tracks)
-        self._ascii_word = self.words.ascii.search
-        self._hanzi_word = self.words.hanzi.search
+        wide = _wide(self.keywords)
+        self._wide = _any_of(wide)
+        self._tells_ascii = self.words.telling_ascii.search
+        self._tells_hanzi = self.words.telling_hanzi.search
+        # Words and keywords of letters that are not ASCII are looked for where one of these is.
+        others = [word for word in self.keywords if not word.isascii()]
+        self._hints = _any_of({*self.words.hints, *hints(others), *wide})
 
     def needs_look(self, text: str) -> bool:
         """Whether a text by itself has what the engine must look at.
 
-        Most messages have no digit, no word of a rule and no keyword, and this is all that is
-        done with them; a few small numbers in the midst of talk are all there is in most others.
+        Most messages have no digit, no keyword, and no word of a rule that bears on what is said
+        next, and this is all that is done with them; a few small numbers in the midst of talk are
+        all there is in most others.
         """
         if text.isascii():
-            has_digit = _ASCII_DIGIT(text) is not None
             lowered = text.lower()
-        else:
-            has_digit = self.holds_number(text)
-            lowered = lower(text)
-            if self._hanzi_word(lowered) is not None:
+            if self._tells_ascii(lowered) is not None or self.has_keyword(lowered):
                 return True
-            if not has_digit and _ASCII_LETTER(lowered) is None:
-                return self.has_keyword(lowered)
-        if self._ascii_word(lowered) is not None or self.has_keyword(lowered):
+            return _ASCII_DIGIT(text) is not None and not self._is_small_talk(text)
+        lowered = lower(text)
+        if _ASCII(lowered) is not None:
+            if (
+                self._tells_hanzi(lowered) is not None
+                or self._tells_ascii(lowered) is not None
+                or self.has_keyword(lowered)
+            ):
+                return True
+        elif self._hints(lowered) is not None and (
+            self._tells_hanzi(lowered) is not None or self.has_keyword(lowered)
+        ):
             return True
-        return has_digit and not self._is_small_talk(text)
+        return self.holds_number(text) and not self._is_small_talk(text)
 
     @property
     def clues(self) -> frozenset[str]:
-        """Words, in lower case, of which a text without any digit holds one if it needs a look."""
-        return frozenset({*self.words.all, *self.keywords})
+        """Words, in lower case, of which a text without any digit holds one if it needs a look.
+
+        A full-width letter is one where it may be of a keyword.
+        """
+        return frozenset({*self.words.all, *self.keywords, *_wide(self.keywords)})
 
     def has_keyword(self, lowered: str) -> bool:
         """Whether a rule that reads the text itself has anything to look for in it."""
+        if self._wide(lowered) is not None:
+            lowered = lowered.translate(NARROW)
         for word in self.keywords:  # noqa: SIM110 - asked of every message: a generator costs more
             if word in lowered:
                 return True
@@ -198,6 +218,18 @@ class RuleSet:
                 if value and is_full(value):
                     return False
         return True
+
+
+def _wide(keywords: Iterable[str]) -> frozenset[str]:
+    """The full-width forms of what keywords are written with."""
+    used = set("".join(keywords))
+    return frozenset(wide for wide in map(chr, NARROW) if wide.translate(NARROW) in used)
+
+
+def _any_of(chars: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
+    """A search for any of these characters."""
+    listed = "".join(sorted(chars))
+    return re.compile(f"[{re.escape(listed)}]" if listed else "(?!)").search
 
 
 def _guarded(check: Callable[[str], bool]) -> Callable[[str], bool]:

@@ -6,7 +6,7 @@ Amounts, moments, counts, addresses of machines, and what is masked already, are
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import regex
 
@@ -101,36 +101,47 @@ _COUNT = re.compile(
 _COUNTED_NEAR = re.compile(f"[第{_COUNTED}]").search
 
 
+Runs = list[tuple[int, int]]
+
+
 def runs_of(
     text: str,
     lowered: str,
     words: Sequence[tuple[int, int, int, int]],
-    blocked: Sequence[tuple[int, int]],
-    *,
-    letters: bool,
-) -> list[tuple[int, int]]:
-    """The runs of one track, but those that are amounts, moments, addresses or what is masked."""
-    found = word_runs(text) if letters else digit_runs(text)
-    if not found:
-        return found
+    tracks: Iterable[bool],
+) -> tuple[Runs, ...]:
+    """The runs of each track, but those that are amounts, moments, addresses or what is masked.
+
+    `tracks` says of each whether it reads letters.
+    """
+    every = [word_runs(text) if letters else digit_runs(text) for letters in tracks]
+    if not any(every):
+        return tuple(every)
     spans = _amounts_and_moments(lowered)
     if spans:
-        found = _outside(found, spans, len(text))
+        every = [_outside(found, spans, len(text)) for found in every]
     if "0." in text:
         # The many decimals of a fraction (0.4111…): no list counts from nought.
-        found = [
-            (start, end)
-            for start, end in found
-            if end - start < _DECIMALS or _FRACTION(text, max(0, start - 3), start) is None
+        every = [
+            [
+                (start, end)
+                for start, end in found
+                if end - start < _DECIMALS or _FRACTION(text, max(0, start - 3), start) is None
+            ]
+            for found in every
         ]
     if "*" in text:
-        found = [run for run in found if not _is_remnant(text, *run)]
+        every = [[run for run in found if not _is_remnant(text, *run)] for found in every]
     if _QUANTITY(text) is not None:
-        found = [
-            run
-            for place, run in enumerate(found)
-            if not _is_quantity(text, *run, found[place - 1][1] if place else 0)
+        every = [
+            [
+                run
+                for place, run in enumerate(found)
+                if not _is_quantity(text, *run, found[place - 1][1] if place else 0)
+            ]
+            for found in every
         ]
+    blocked = blocked_spans(text)
     if blocked:
         named_ends = {end for _, end, yes, _ in words if yes}
         closed = [
@@ -139,11 +150,11 @@ def runs_of(
             # A word may name what starts here even inside an address (…?card=4111…).
             if not any(end in named_ends for end in range(low, high))
         ]
-        found = _outside(found, closed, len(text))
-    return found
+        every = [_outside(found, closed, len(text)) for found in every]
+    return tuple(every)
 
 
-def digit_runs(text: str) -> list[tuple[int, int]]:
+def digit_runs(text: str) -> Runs:
     """The runs of digits of one script; lone Hanzi numerals only where they are not words.
 
     >>> digit_runs("等一下, 6222 ０２")
@@ -166,8 +177,8 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
         found = [span for span in found if span not in counts]
     if is_ascii and "x" not in text and "X" not in text:
         return found
-    runs: list[tuple[int, int]] = []
-    lone: list[tuple[int, int]] = []
+    runs: Runs = []
+    lone: Runs = []
     size = len(text)
     for place, (start, end) in enumerate(found):
         if end - start == 1 and not text[start].isdigit():
@@ -199,9 +210,9 @@ def digit_runs(text: str) -> list[tuple[int, int]]:
     return runs or lone[-1:]
 
 
-def word_runs(text: str) -> list[tuple[int, int]]:
+def word_runs(text: str) -> Runs:
     """The words of letters and digits that hold a digit, and short groups of capitals between."""
-    runs: list[tuple[int, int]] = []
+    runs: Runs = []
     for match in _WORDS.finditer(text):
         start, end = match.span()
         if runs:
@@ -218,7 +229,7 @@ def word_runs(text: str) -> list[tuple[int, int]]:
     return runs
 
 
-def blocked_spans(text: str) -> list[tuple[int, int]]:
+def blocked_spans(text: str) -> Runs:
     """Where digits are part of an address, an identifier or a hash of a machine's making."""
     spans = []
     if "/" in text or "www." in text:
@@ -281,9 +292,7 @@ def _is_remnant(text: str, start: int, end: int) -> bool:
     return False
 
 
-def _outside(
-    runs: list[tuple[int, int]], spans: Sequence[tuple[int, int]], size: int
-) -> list[tuple[int, int]]:
+def _outside(runs: Runs, spans: Sequence[tuple[int, int]], size: int) -> Runs:
     """The runs that begin in none of the spans."""
     inside = bytearray(size)
     for low, high in spans:
@@ -291,7 +300,7 @@ def _outside(
     return [run for run in runs if not inside[run[0]]]
 
 
-def _may_count(text: str, found: list[tuple[int, int]]) -> bool:
+def _may_count(text: str, found: Runs) -> bool:
     """Whether any of these runs may be the count of a label: a digit or two beside its word."""
     few = [start for start, end in found if end - start <= 2 and text[start].isdigit()]
     if few and _COUNTED_NEAR(text) is not None:
@@ -341,7 +350,7 @@ def _is_said(text: str, start: int, end: int) -> bool:
     return len(around) < MOST_SAID and gaps.ONLY_LABEL.fullmatch(around) is not None
 
 
-def _amounts_and_moments(lowered: str) -> list[tuple[int, int]]:
+def _amounts_and_moments(lowered: str) -> Runs:
     """Where money is (1,288.00 元, $99), the time of day, and when a card expires (exp 12/27)."""
     looks = []
     is_sign = _CURRENCY_SIGN(lowered) is not None

@@ -27,8 +27,7 @@ from masker.core.patterns import PATTERN_TIMEOUT, Track
 from masker.core.render import Note, run_id
 from masker.core.ruleset import RuleSet
 from masker.core.runs import may_be_group, open_group, open_identifier
-from masker.core.texts import NARROW
-from masker.core.words import lower
+from masker.core.words import NARROW, lower
 from masker.errors import ClosedError
 
 # What has come out is kept, in characters, for as long as it can bear on what comes.

@@ -9,9 +9,8 @@ from masker.core.masking import FILL, Span
 from masker.core.messages import Finding
 from masker.core.patterns import PATTERN_TIMEOUT
 from masker.core.ruleset import RuleSet, TextRule
+from masker.core.words import NARROW
 
-# Full-width ASCII to ASCII, one character for one: ｐａｓｓｗｏｒｄ：… is read as password:…
-NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SCORE = 0.8
 
 

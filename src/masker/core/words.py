@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from masker.core.rules import Rule
+
+NAMES_A_NUMBER = re.compile(r"号|號|码|碼|#|number|\bno\b|digits|cvv|cvc|otp|code|pan\b")
+_FOLLOWS = r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)"
+NUMBER_FOLLOWS = re.compile(_FOLLOWS)
+_IN_FOLLOWS = "号號#"
+# Full-width ASCII to ASCII, one character for one: ｐａｓｓｗｏｒｄ：… is read as password:…
+NARROW = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 
 
 def lower(text: str) -> str:
@@ -20,7 +28,8 @@ def lower(text: str) -> str:
 class Words:
     """The context words of all rules, found in one pass."""
 
-    __slots__ = ("_pattern", "_table", "ascii", "hanzi")
+    __slots__ = ("_ascii", "_hanzi", "_pattern", "_table", "hints", "telling_ascii",
+                 "telling_hanzi")  # fmt: skip
 
     def __init__(self, rules: Sequence[tuple[int, Rule]]) -> None:
         table: dict[str, tuple[int, int]] = {}
@@ -42,19 +51,22 @@ class Words:
             )
             or "(?!)"
         )
-        speaking = list(table)
-        self.hanzi = re.compile(
-            _led(_any_of([w for w in speaking if not w[0].isascii()]), speaking)
-        )
-        ascii_speaking = [word for word in speaking if word[0].isascii()]
-        self.ascii = re.compile(rf"(?<![a-z]){_led(_any_of(ascii_speaking), ascii_speaking)}")
+        self._hanzi = re.compile(_led(_any_of(hanzi), hanzi))
+        self._ascii = re.compile(rf"(?<![a-z]){_led(_any_of(ascii_words), ascii_words)}")
+        # What is said of no number by itself, and only against some, bears on what is said with it.
+        telling = {word for word in table if table[word][0] or NAMES_A_NUMBER.search(word)}
+        self.telling_hanzi = re.compile(_telling(hanzi, telling))
+        self.telling_ascii = re.compile(rf"(?<![a-z]){_telling(ascii_words, telling)}")
+        weak = [word for word in hanzi if word not in telling]
+        self.hints = hints(telling.intersection(hanzi)) | frozenset(_IN_FOLLOWS if weak else "")
+        """Characters of which a text without ASCII letters has one if `telling_hanzi` is in it."""
 
     def find(self, lowered: str) -> list[tuple[int, int, int, int]]:
         """Each word found as (start, end, rules it speaks for, rules it speaks against)."""
-        matches = list(self.ascii.finditer(lowered))
+        matches = list(self._ascii.finditer(lowered))
         if not lowered.isascii():
             # Two looks, each led by the first letters of its words, cost less than one at both.
-            hanzi = list(self.hanzi.finditer(lowered))
+            hanzi = list(self._hanzi.finditer(lowered))
             if matches and hanzi:
                 matches = sorted(matches + hanzi, key=re.Match.start)
                 if any(one.end() > other.start() for one, other in pairwise(matches)):
@@ -85,6 +97,28 @@ class Words:
             for rest in (lowered[place:] for place in range(start, start + within + 1))
             for word in self._table
         )
+
+
+def _telling(words: Sequence[str], telling: set[str]) -> str:
+    """An expression for those of the words that bear on what is said before and after them."""
+    weak = _any_of([word for word in words if word not in telling])
+    source = f"{_any_of([word for word in words if word in telling])}|(?:{weak})(?={_FOLLOWS})"
+    return _led(source, words)
+
+
+def hints(words: Iterable[str]) -> frozenset[str]:
+    """A few characters of which each word has one.
+
+    >>> sorted(hints(["卡号", "银行卡", "身份证"]))
+    ['卡', '身']
+    """
+    left, chosen = set(words), set()
+    while left:
+        counts = Counter(char for word in sorted(left) for char in set(word))
+        hint = max(counts, key=lambda char: (counts[char], char))
+        chosen.add(hint)
+        left = {word for word in left if hint not in word}
+    return frozenset(chosen)
 
 
 def _led(source: str, words: Sequence[str]) -> str:

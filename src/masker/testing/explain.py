@@ -18,8 +18,7 @@ from masker.core.messages import Message
 from masker.core.patterns import PATTERN_TIMEOUT, Pattern
 from masker.core.rules import Rule, compile_pattern
 from masker.core.ruleset import RuleSet
-from masker.core.texts import NARROW
-from masker.core.words import lower
+from masker.core.words import NARROW, lower
 from masker.masker import Masker
 from masker.testing import tree
 from masker.testing.sampling import findings

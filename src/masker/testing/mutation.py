@@ -18,8 +18,7 @@ from masker.core import compact, detect
 from masker.core.checks import CHECKS
 from masker.core.rules import Example, Rule, compile_pattern
 from masker.core.ruleset import RuleSet
-from masker.core.texts import NARROW
-from masker.core.words import lower
+from masker.core.words import NARROW, lower
 from masker.testing.explain import MOST_RUNS
 from masker.testing.mutants import Mutant, mutants
 from masker.testing.results import Severity, texts_of
