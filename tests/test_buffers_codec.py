@@ -21,7 +21,7 @@ from masker.buffers.codec import Codec, fields_of, fingerprint
 from masker.buffers.part import Part, Step
 from masker.core.compact import Piece
 from masker.core.lanes import Lane, Window
-from masker.core.redactor import Place
+from masker.core.order import Place
 from masker.core.ruleset import RuleSet
 from masker.errors import BuffersError
 

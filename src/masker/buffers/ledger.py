@@ -13,7 +13,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from masker.core.messages import MaskedMessage, Message
-from masker.core.redactor import MessageKey
+from masker.core.order import MessageKey
 
 MAX_KEPT = 10_000
 # A worker asks after its pending messages when they are so much older than the window, in seconds.

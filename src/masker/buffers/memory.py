@@ -17,7 +17,8 @@ from time import monotonic
 from masker.buffers.part import Found, Loaded, Part, Scope, Seen, Step
 from masker.core.lanes import Lane, Window
 from masker.core.messages import MaskedMessage, Message
-from masker.core.redactor import Delivery, MessageKey
+from masker.core.order import MessageKey
+from masker.core.redactor import Delivery
 from masker.core.ruleset import RuleSet
 from masker.errors import BuffersError
 

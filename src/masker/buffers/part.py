@@ -20,8 +20,9 @@ from typing import Literal, NamedTuple
 
 from masker.core.lanes import Lane
 from masker.core.messages import MaskedMessage, Message
+from masker.core.order import MessageKey, Place
 from masker.core.questions import Asked
-from masker.core.redactor import LaneKey, MessageKey, Place
+from masker.core.redactor import LaneKey
 
 Scope = tuple[Literal["conversation", "subject"], str]
 

@@ -9,7 +9,8 @@ from typing import Protocol, runtime_checkable
 from masker.buffers.part import Loaded, Scope, Seen, Step
 from masker.core.lanes import Window
 from masker.core.messages import MaskedMessage, Message
-from masker.core.redactor import Delivery, MessageKey
+from masker.core.order import MessageKey
+from masker.core.redactor import Delivery
 from masker.core.ruleset import RuleSet
 
 

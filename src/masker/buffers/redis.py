@@ -21,7 +21,8 @@ from masker.buffers import scripts
 from masker.buffers.part import Found, Loaded, Part, Scope, Seen, Step
 from masker.core.lanes import Window
 from masker.core.messages import MaskedMessage, Message
-from masker.core.redactor import Delivery, MessageKey
+from masker.core.order import MessageKey
+from masker.core.redactor import Delivery
 from masker.core.ruleset import RuleSet
 from masker.errors import BuffersError, MissingExtraError
 

@@ -30,7 +30,8 @@ from masker.buffers.veil import veiled
 from masker.buffers.worktable import MorePartsNeeded, Worktable, conversation, scopes_of
 from masker.core.lanes import Window
 from masker.core.messages import MaskedMessage, Message
-from masker.core.redactor import Delivery, MessageKey
+from masker.core.order import MessageKey
+from masker.core.redactor import Delivery
 from masker.core.ruleset import RuleSet
 from masker.errors import BuffersError, MessageError
 

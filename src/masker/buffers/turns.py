@@ -23,7 +23,8 @@ from typing import Literal, get_args
 from masker.buffers.part import Part, Seen, Waiting
 from masker.buffers.worktable import Worktable, conversation, scopes_of
 from masker.core.messages import MaskedMessage, Message
-from masker.core.redactor import MAX_HELD_CHARACTERS, MessageKey
+from masker.core.order import MessageKey
+from masker.core.redactor import MAX_HELD_CHARACTERS
 from masker.errors import MessageError
 
 Order = Literal["arrival", "sequence", "time"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import replace
 from datetime import datetime
 from math import inf
 
@@ -17,7 +16,8 @@ from masker.buffers.part import Part, Scope, Seen
 from masker.buffers.veil import veiled
 from masker.core.lanes import EMPTY, Lane, Window
 from masker.core.messages import MaskedMessage, Message
-from masker.core.redactor import Delivery, LaneKey, MessageKey, Redactor
+from masker.core.order import MessageKey
+from masker.core.redactor import Delivery, LaneKey, Redactor
 from masker.core.ruleset import RuleSet
 
 
@@ -173,20 +173,12 @@ class Worktable(Redactor):
 
     def is_pending(self, key: MessageKey) -> bool:
         """Whether a message waits in one of the parts, for its number or for those before it."""
-        places = (self._order or {}).get(key[0], ())
+        places = () if self._order is None else self._order.get(key[0], ())
         return key in self._pending or any(place.key == key for place in places)
 
     def release(self) -> list[MaskedMessage]:
         """Held messages before which nothing waits any more."""
-        released = []
-        for conversation_id, places in list((self._order or {}).items()):
-            while places and places[0].masked is not None:
-                place = places.popleft()
-                if place.masked is not None:
-                    released.append(replace(place.masked, revision=place.revision))
-            if not places and self._order is not None:
-                del self._order[conversation_id]
-        return released
+        return [] if self._order is None else self._order.ready(list(self._order))
 
     def veil(self, scope: Scope | str) -> list[MaskedMessage]:
         """Something said in this part may be missing: what waits in it becomes final, masked."""

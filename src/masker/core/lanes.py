@@ -74,8 +74,8 @@ class Lane(NamedTuple):
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is anything that what comes may go on with, or repeat."""
-        return bool(self.notes or self.joints or self.candidates)
+        """Whether there is anything that what comes may go on with, be it a lone numeral."""
+        return bool(self.notes or self.joints)
 
     @property
     def held(self) -> int:
@@ -128,10 +128,9 @@ def receive(
     fixed = text_spans(rules, text, talk.lowered)
     asked, alone, mentioned, refused = wanted
     heard = lane.said | mentioned
-    is_first = not (joints or candidates or lane.notes or others)
-    is_fresh = is_first and not (heard or asked)
+    is_fresh = not (joints or candidates or lane.notes or heard or asked or others)
     runs: tuple[list[tuple[int, int]], ...] = ()
-    if rules.holds_number(text) if is_first else rules.may_hold_digits(text):
+    if rules.may_hold_digits(text) if lane.has_begun else rules.holds_number(text):
         runs = compact.runs(rules, text, talk)
     has_runs = any(runs)
     if (

@@ -7,12 +7,13 @@ by nothing but a number's name. What it asks for is called by name though no wor
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from masker.core import characters, gaps
 from masker.core.compact import OWN, Talk
-from masker.core.words import NAMES_A_NUMBER, NUMBER_FOLLOWS
+from masker.core.messages import Message
+from masker.core.words import NAMES_A_NUMBER, NUMBER_FOLLOWS, lower
 
 # A question speaks for this many of the answers to it.
 ANSWERS = 6
@@ -88,6 +89,66 @@ class Asked(NamedTuple):
     """Whether more than one number of a kind was asked for."""
     replied: bool = False
     """Whether the other party has said anything since."""
+
+
+class Questions(dict[str, Asked]):
+    """For each conversation the question that is open in it."""
+
+    def hear(self, message: Message, talk: Talk, time: float | None) -> None:
+        """Words were said that may ask for something."""
+        question = heard(self.get(message.conversation_id), message.sender, talk, time)
+        if question is not None:
+            self[message.conversation_id] = question
+
+    def heed(self, message: Message, holds_number: Callable[[str], bool]) -> bool:
+        """Whether talk may answer the other party's question; notes what else it does to one."""
+        asked = self.get(message.conversation_id)
+        if asked is None:
+            return False
+        if not bears_on(asked, message.sender):
+            return asked.sender != message.sender and holds_number(message.text)
+        if asked.sender == message.sender:
+            moved = moved_on(asked, lower(message.text))
+            if moved is not None:
+                self[message.conversation_id] = moved
+            return False
+        self[message.conversation_id] = asked._replace(replied=True)
+        return holds_number(message.text)
+
+    def wanted_of(self, message: Message, seconds: float) -> Wanted:
+        """What the other party wants of this message, unless that was asked too long ago."""
+        asked = self.get(message.conversation_id)
+        if asked is None or asked.sender == message.sender:
+            return NOTHING
+        if (
+            asked.time is not None
+            and message.timestamp is not None
+            and message.timestamp.timestamp() - asked.time >= seconds
+        ):
+            # Whether anybody said that time passes or not.
+            del self[message.conversation_id]
+            return NOTHING
+        if asked.answers <= 1:
+            del self[message.conversation_id]
+        else:
+            self[message.conversation_id] = asked._replace(
+                answers=asked.answers - 1, wanted=asked.wanted._replace(refused=0), replied=True
+            )
+        return asked.wanted
+
+    def note_answer(self, conversation_id: str, given: int) -> None:
+        """Numbers of these rules were given in answer."""
+        asked = self.get(conversation_id)
+        if given and asked is not None:
+            self[conversation_id] = answered(asked, given)
+
+    def advance(self, now: float, seconds: float) -> None:
+        """Time passes: what was asked too long ago is forgotten."""
+        for conversation_id, asked in list(self.items()):
+            if asked.time is None:
+                self[conversation_id] = asked._replace(time=now)
+            elif now - asked.time >= seconds:
+                del self[conversation_id]
 
 
 def heard(before: Asked | None, sender: str, talk: Talk, time: float | None) -> Asked | None:

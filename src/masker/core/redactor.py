@@ -18,32 +18,20 @@ from masker.core import compact, lanes, masking, questions
 from masker.core.evidence import Candidate
 from masker.core.lanes import EMPTY, Lane, Window
 from masker.core.messages import MaskedMessage, Message
-from masker.core.questions import NOTHING, Asked, Wanted
+from masker.core.order import MessageKey, Order
+from masker.core.questions import NOTHING, Questions
 from masker.core.render import Note
 from masker.core.ruleset import RuleSet
-from masker.core.words import lower
+from masker.core.runs import digit_runs
 from masker.errors import MessageError
 
 Delivery = Literal["revise", "hold"]
 LaneKey = tuple[str | None, str]
-MessageKey = tuple[str, str]
 
 # A lane may hold this much text that is not final; then its oldest messages become so, masked.
 MAX_HELD_CHARACTERS = 65_536
 # Ids of this many messages are remembered, over all conversations, to know one that is sent again.
 MAX_REMEMBERED = 4_096
-
-
-class Place:
-    """A message's place in the order of its conversation, until it can come out."""
-
-    __slots__ = ("key", "masked", "revision", "size")
-
-    def __init__(self, key: MessageKey, revision: int, size: int) -> None:
-        self.key = key
-        self.revision = revision
-        self.size = size
-        self.masked: MaskedMessage | None = None
 
 
 class Redactor:
@@ -63,7 +51,7 @@ class Redactor:
         self._needs_look = rules.needs_look
         self._window = window
         self._lanes: dict[LaneKey, Lane] = {}
-        self._asked: dict[str, Asked] = {}
+        self._asked = Questions()
         # Which lanes a conversation has something in, and in which a pending message is.
         self._open: dict[str, set[LaneKey]] = {}
         # When to look at a lane again, the soonest first; and lanes that know of no time yet.
@@ -74,7 +62,7 @@ class Redactor:
         self._remembered: dict[MessageKey, tuple[int, int]] = {}
         # The same ids, the oldest first: a dict finds its first key ever slower as others go.
         self._oldest: deque[MessageKey] = deque()
-        self._order: dict[str, deque[Place]] | None = {} if delivery == "hold" else None
+        self._order = Order() if delivery == "hold" else None
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._lanes)} lanes, {len(self._pending)} messages pending)"
@@ -125,7 +113,7 @@ class Redactor:
             lane is None
             and seen is None
             and not self._needs_look(text)
-            and not (self._asked and self._heeds(message))
+            and not (self._asked and self._asked.heed(message, self._rules.holds_number))
         ):
             # Most messages: no digit, no word of a rule, nothing waiting for more.
             out = [
@@ -188,11 +176,7 @@ class Redactor:
                 lane, said = EMPTY, self._broken(lane)
             out += said
             self._keep(lane_key, lane, said)
-        for conversation_id, asked in list(self._asked.items()):
-            if asked.time is None:
-                self._asked[conversation_id] = asked._replace(time=stamp)
-            elif stamp - asked.time >= self._window.seconds:
-                del self._asked[conversation_id]
+        self._asked.advance(stamp, window)
         return out if self._order is None else self._in_order(out)
 
     def close(self, conversation_id: str | None = None) -> list[MaskedMessage]:
@@ -270,7 +254,9 @@ class Redactor:
                 self._forget(key)
                 lane = self._lanes.get(lane_key)
             before = lane
-            wanted = self._wanted_of(message) if self._asked else NOTHING
+            wanted = (
+                self._asked.wanted_of(message, self._window.seconds) if self._asked else NOTHING
+            )
             talk = compact.listen(self._rules, message.text)
             lane, out = lanes.receive(
                 self._rules, lane or EMPTY, message, self._window,
@@ -279,15 +265,12 @@ class Redactor:
             if lane.candidates:
                 self._read_back(message, lane_key, lanes.given_now(lane))
             if wanted is not NOTHING:
-                self._note_answer(message.conversation_id, lanes.given(lane))
+                self._asked.note_answer(message.conversation_id, lanes.given(lane))
             if len(out) > 1:
                 # The message itself comes first, then those that it decided.
                 out.sort(key=lambda said: (said.conversation_id, said.message_id) != key)
             if talk.words:
-                asked = self._asked.get(message.conversation_id)
-                question = questions.heard(asked, message.sender, talk, lane.time)
-                if question is not None:
-                    self._asked[message.conversation_id] = question
+                self._asked.hear(message, talk, lane.time)
             if lane.notes and lane.held > MAX_HELD_CHARACTERS:
                 lane, out = _relieved(lane, out, lane.held - MAX_HELD_CHARACTERS)
             if (
@@ -312,8 +295,9 @@ class Redactor:
         text, rules = message.text, self._rules
         if (
             self._needs_look(text)
-            or (rules.may_hold_digits(text) if lane.has_begun else rules.holds_number(text))
-            or (self._asked and self._heeds(message))
+            or rules.holds_number(text)
+            or (lane.has_begun and rules.may_hold_digits(text) and digit_runs(text))
+            or (self._asked and self._asked.heed(message, rules.holds_number))
         ):
             return False
         after = lanes.talked(lane, message, self._window)
@@ -345,47 +329,6 @@ class Redactor:
         if numbers:
             for key in self._others_of(message.conversation_id, lane_key):
                 self._lanes[key] = lanes.read_back(self._lanes[key], numbers)
-
-    def _note_answer(self, conversation_id: str, given: int) -> None:
-        asked = self._asked.get(conversation_id)
-        if given and asked is not None:
-            self._asked[conversation_id] = questions.answered(asked, given)
-
-    def _heeds(self, message: Message) -> bool:
-        """Whether talk may answer the other party's question; notes what else it does to one."""
-        asked = self._asked.get(message.conversation_id)
-        if asked is None:
-            return False
-        if not questions.bears_on(asked, message.sender):
-            return asked.sender != message.sender and self._rules.holds_number(message.text)
-        if asked.sender == message.sender:
-            moved = questions.moved_on(asked, lower(message.text))
-            if moved is not None:
-                self._asked[message.conversation_id] = moved
-            return False
-        self._asked[message.conversation_id] = asked._replace(replied=True)
-        return self._rules.holds_number(message.text)
-
-    def _wanted_of(self, message: Message) -> Wanted:
-        """What the other party wants of this message."""
-        asked = self._asked.get(message.conversation_id)
-        if asked is None or asked.sender == message.sender:
-            return NOTHING
-        if (
-            asked.time is not None
-            and message.timestamp is not None
-            and message.timestamp.timestamp() - asked.time >= self._window.seconds
-        ):
-            # Too late for an answer, whether anybody said that time passes or not.
-            del self._asked[message.conversation_id]
-            return NOTHING
-        if asked.answers <= 1:
-            del self._asked[message.conversation_id]
-        else:
-            self._asked[message.conversation_id] = asked._replace(
-                answers=asked.answers - 1, wanted=asked.wanted._replace(refused=0), replied=True
-            )
-        return asked.wanted
 
     def _keep(
         self,
@@ -464,8 +407,6 @@ class Redactor:
         self.failures += len(lane.notes)
         return [_blank(note.message, note.revision) for note in lane.notes]
 
-    # -- hold ----------------------------------------------------------------------------------
-
     def _in_order(
         self, out: list[MaskedMessage], fresh: tuple[MessageKey, int, int] | None = None
     ) -> list[MaskedMessage]:
@@ -474,39 +415,12 @@ class Redactor:
         if order is None:
             return out
         if fresh is not None:
-            key, revision, size = fresh
-            places = order.setdefault(key[0], deque())
-            for place in places:
-                if place.key == key:
-                    place.revision, place.masked = revision, None
-                    break
-            else:
-                places.append(Place(key, revision, size))
-        released: list[MaskedMessage] = []
-        touched = dict.fromkeys([masked.conversation_id for masked in out if masked.final])
-        for masked in out:
-            if masked.final:
-                for place in order.get(masked.conversation_id, ()):
-                    if place.key[1] == masked.message_id:
-                        place.masked = masked
-        for conversation_id in touched:
-            places = order.get(conversation_id, deque())
-            while places and places[0].masked is not None:
-                place = places.popleft()
-                if place.masked is not None:
-                    released.append(replace(place.masked, revision=place.revision))
-            if not places:
-                order.pop(conversation_id, None)
-        if fresh is not None:
-            released += self._relieve(fresh[0][0])
+            order.expect(*fresh)
+        released = order.release(out)
+        if fresh is not None and order.size(fresh[0][0]) > MAX_HELD_CHARACTERS:
+            # Too much waits behind a pending message: that one becomes final, masked.
+            released += self.recall(*order[fresh[0][0]][0].key)
         return released
-
-    def _relieve(self, conversation_id: str) -> list[MaskedMessage]:
-        """Where too much waits behind a pending message, that message becomes final, masked."""
-        places = (self._order or {}).get(conversation_id, deque())
-        if sum(place.size for place in places) <= MAX_HELD_CHARACTERS:
-            return []
-        return self.recall(*places[0].key)
 
 
 def _relieved(

@@ -205,7 +205,9 @@ class RuleSet:
             if gaps.edge(tail) <= gaps.LABEL:
                 return False
         digits = "".join(runs)
-        if len(digits) > _MANY or ANY_X(text) is not None:
+        if len(digits) > _MANY or "x" in text or "X" in text:
+            return False
+        if not text.isascii() and ANY_X(text) is not None:
             return False
         # Any of the runs may be left out of a number, as an amount, a count or part of a word.
         values = [""]
