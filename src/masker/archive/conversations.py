@@ -27,7 +27,7 @@ from masker.archive.extraction import (
     read_payload,
 )
 from masker.archive.records import Edit, carried_over, stars, to_datetime
-from masker.archive.sifting import LOOK, MARK
+from masker.archive.sifting import LOOK, MARK, SMALL
 from masker.core.characters import COMPACT
 
 # As many as the redactor knows again.
@@ -117,7 +117,11 @@ class Conversations:
         for record in records:
             redactor = self._redactor
             # It says nothing, and nobody waits for what it says: so are most.
-            if record[_KIND] == LOOK or is_stored or (redactor is not None and redactor.heeds_talk):
+            if (
+                record[_KIND] >= SMALL
+                or is_stored
+                or (redactor is not None and redactor.heeds_talk)
+            ):
                 take(record)
         self.end()
 
@@ -126,30 +130,31 @@ class Conversations:
         if record[:_COMPONENT_SIZE] != self._component:
             self.end()
             self._component = record[:_COMPONENT_SIZE]
-        kind = record[_KIND]
-        redactor = self._redactor
-        may_pass = kind != LOOK and self._keep is None
-        if may_pass and (redactor is None or not redactor.heeds_talk):
+        kind, redactor = record[_KIND], self._redactor
+        is_heeded = kind == LOOK or self._keep is not None
+        if not (is_heeded or kind == SMALL or (redactor is not None and redactor.heeds_talk)):
             return
         written = lane_of(record)
         lane = self._lanes.get(written)
         if lane is None:
             lane = self._lanes[written] = read_lane(written)
-        if redactor is None:
-            redactor = self._redactor = self._masker.redactor()
-        elif may_pass and not redactor.waits_for(lane.conversation, lane.sender, lane.subject):
+        if redactor is not None and not is_heeded:
+            is_heeded = redactor.waits_for(
+                lane.conversation, lane.sender, lane.subject, with_digits=kind == SMALL
+            )
+        if not is_heeded and kind != SMALL:
             return
         is_mark = kind == MARK and self._keep is None
         payload = read_mark(record, written) if is_mark else read_payload(record, written)
         _, time, source, start, _ = KEY.unpack_from(record)
-        self._receive(redactor, lane, payload, time, source, start)
+        self._receive(lane, payload, time, source, start, is_heeded=is_heeded)
 
     def waiting(self) -> Iterator[int]:
         """Where the texts start that are not decided yet."""
         return (place.start for message in self._open.values() for place in message.places)
 
     def _receive(
-        self, redactor: Redactor, lane: Lane, payload: Payload, time: int, source: int, start: int
+        self, lane: Lane, payload: Payload, time: int, source: int, start: int, *, is_heeded: bool
     ) -> None:
         text = payload.text
         if payload.raw is not None:
@@ -160,31 +165,32 @@ class Conversations:
             identity = self._identity(lane, payload, text, time, source, start)
         key = (lane.conversation, identity)
         known = self._open.get(key)
-        if known is None:
-            done = self._done.get(key)
-            if done == text:
-                return
-            if isinstance(done, _Open):
-                known = done
-        if known is not None and known.text == text:
-            # The same once more, in another file or twice in this one: it comes out the same.
-            places = _places(payload, source, start)
-            known.places += places
-            if key in self._done:
-                for again in places:
-                    self._edit(known, again)
+        done = self._done.get(key) if known is None else None
+        if (known is not None or done is not None) and self._is_known(
+            key, known, done, text, _places(payload, source, start)
+        ):
             return
+        if not is_heeded:
+            # It is only to be known again, should somebody wait by then.
+            self._remember(key, text)
+            return
+        redactor = self._redactor
+        if redactor is None:
+            redactor = self._redactor = self._masker.redactor()
         timestamp = to_datetime(time - _EPOCH) if lane.timed else None
-        if timestamp is not None:
+        # Where nothing is begun or asked for, nothing is decided as time passes.
+        if timestamp is not None and redactor.heeds_talk:
             decided = redactor.advance(timestamp)
             if decided:
                 self._take(decided)
-        before = self._open.pop(key, None)
-        if before is not None:
+        if known is not None:
             # An edit takes the place of what was pending: that stays as it was shown last.
-            for old in before.places:
-                self._edit(before, old)
-        self._done.pop(key, None)
+            before = self._open.pop(key, None)
+            if before is not None:
+                for old in before.places:
+                    self._edit(before, old)
+        if known is not None or done is not None:
+            self._done.pop(key, None)
         message = Message(
             lane.conversation, identity, lane.sender, text, timestamp, payload.channel, lane.subject
         )
@@ -196,6 +202,29 @@ class Conversations:
         given = self._given(lane, payload, source, start) if self._keep is not None else ""
         self._open[key] = _Open(given, text, _places(payload, source, start))
         self._take(out)
+
+    def _is_known(
+        self,
+        key: tuple[str, str],
+        known: _Open | None,
+        done: _Open | str | None,
+        text: str,
+        places: list[Place],
+    ) -> bool:
+        """Whether this is the same once more, in another file or twice in this one.
+
+        Then it comes out the same.
+        """
+        if isinstance(done, str):
+            return done == text
+        known = known or done
+        if known is None or known.text != text:
+            return False
+        known.places += places
+        if done is not None:
+            for again in places:
+                self._edit(known, again)
+        return True
 
     def _remember(self, key: tuple[str, str], message: _Open | str) -> None:
         self._done[key] = message

@@ -11,8 +11,9 @@ and then the message's id, or all of a payload.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import cast
 from zlib import crc32
 
 import msgspec
@@ -35,6 +36,9 @@ MAX_REPORTED = 10
 _TOGETHER = 1024
 _encode = msgspec.msgpack.Encoder().encode
 _SIZE = struct.Struct(">I")
+_size_in = _SIZE.unpack_from
+# Where in a record it says whose it is.
+_LANE = KEY.size + _SIZE.size
 
 
 class Payload(msgspec.Struct, array_like=True, frozen=True):
@@ -175,17 +179,15 @@ class Extraction:
         conversations = rows.conversations
         if self._per_file:
             conversations = [f"{name}\0{conversation}" for conversation in conversations]
-        components = {
-            pair[0]: self._component(*pair, found)
-            for pair in set(zip(conversations, rows.subjects, strict=True))
-        }
         times, latest = _times(rows.times, latest)
         timed = [time is not None for time in rows.times]
-        lanes = list(zip(timed, conversations, rows.senders, rows.subjects, strict=True))
-        heads = {lane: lane_record(lane) for lane in set(lanes)}
+        # Nearly all rows of a batch are of few people: what is known of those is looked up.
+        people = _People(self._component, self._count, found)
         kinds = self._sieve.kinds(rows.texts)
         marked = -1 if self._keep_all else MARK
         pack, encode, spelling = KEY.pack, _encode, rows.spelling
+        whose = zip(timed, conversations, rows.senders, rows.subjects, strict=True)
+        heads, components, partitions = zip(*map(people.__getitem__, whose), strict=True)
         records = [
             pack(component, time, source, start, kind)
             + head
@@ -195,11 +197,11 @@ class Extraction:
                 else encode((end, spelling, identity, channel, text))
             )
             for component, time, start, kind, head, identity, end, channel, text in zip(
-                map(components.__getitem__, conversations),
+                components,
                 times,
                 rows.starts,
                 kinds,
-                map(heads.__getitem__, lanes),
+                heads,
                 rows.ids,
                 rows.ends,
                 rows.channels,
@@ -207,9 +209,7 @@ class Extraction:
                 strict=True,
             )
         ]
-        self._partitions.extend(
-            [components[conversation] % self._count for conversation in conversations], records
-        )
+        self._partitions.extend(partitions, records)
         return latest
 
     def _component(self, conversation: str, subject: str | None, found: Extracted) -> int:
@@ -228,9 +228,33 @@ class Extraction:
         self._blanks.add(edit_record(source, edit))
 
 
+class _People(dict[tuple[bool, str, str, str | None], tuple[bytes, int, int]]):
+    """Whose rows are: how that is written, of what component it is, and in what partition."""
+
+    def __init__(
+        self,
+        component: Callable[[str, str | None, Extracted], int],
+        count: int,
+        found: Extracted,
+    ) -> None:
+        super().__init__()
+        self._component = component
+        self._count = count
+        self._found = found
+
+    def __missing__(self, whose: tuple[bool, str, str, str | None]) -> tuple[bytes, int, int]:
+        _, conversation, _, subject = whose
+        component = self._component(conversation, subject, self._found)
+        known = self[whose] = (lane_record(whose), component, component % self._count)
+        return known
+
+
 def _times(told: Sequence[int | None], latest: int) -> tuple[list[int], int]:
     """When each was said; what has no time stands where the one before it stands."""
-    times: list[int] = []
+    if told and None not in told:
+        times = [time + _EPOCH for time in cast(Sequence[int], told)]
+        return times, times[-1]
+    times = []
     for time in told:
         if time is not None:
             latest = time + _EPOCH
@@ -253,8 +277,7 @@ def _identity(identity: str | None) -> bytes:
 
 def lane_of(record: bytes) -> bytes:
     """Whose a record is, still written."""
-    at = KEY.size + _SIZE.size
-    return record[at : at + _SIZE.unpack_from(record, KEY.size)[0]]
+    return record[_LANE : _LANE + _size_in(record, KEY.size)[0]]
 
 
 def read_lane(written: bytes) -> Lane:
@@ -264,12 +287,12 @@ def read_lane(written: bytes) -> Lane:
 
 def read_payload(record: bytes, written: bytes) -> Payload:
     """What a record holds behind its lane, where it is no mark."""
-    return _payload(memoryview(record)[KEY.size + _SIZE.size + len(written) :])
+    return _payload(record[_LANE + len(written) :])
 
 
 def read_mark(record: bytes, written: bytes) -> Payload:
     """The same for a mark, which says nothing."""
-    identity = record[KEY.size + _SIZE.size + len(written) :].decode()
+    identity = record[_LANE + len(written) :].decode()
     return Payload(0, "", identity or None, None, "")
 
 

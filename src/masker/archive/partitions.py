@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,7 +79,7 @@ class Partitions:
         if self._held > BUFFERED_BYTES:
             self.flush()
 
-    def extend(self, partitions: list[int], records: list[bytes]) -> None:
+    def extend(self, partitions: Sequence[int], records: list[bytes]) -> None:
         """Put many records into the partitions of the same places."""
         waiting = self._waiting
         for partition, record in zip(partitions, records, strict=True):

@@ -254,6 +254,6 @@ def to_datetime(micros: int | None) -> datetime | None:
     if micros is None:
         return None
     try:
-        return EPOCH + timedelta(microseconds=micros)
+        return EPOCH + timedelta(0, 0, micros)
     except OverflowError:
         return None

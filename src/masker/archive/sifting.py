@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from array import array
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import Any
 
 import pyarrow as pa
@@ -20,36 +20,43 @@ import pyarrow.compute as pc
 from masker.core import characters
 from masker.core.questions import TOPIC
 from masker.core.ruleset import RuleSet
-from masker.core.words import lower
+from masker.core.words import NUMBER_FOLLOWS, lower
 
 # Nothing to look at: it only counts towards a window.
 MARK = 0
 # Digits of a sort, in words or alone, or words for something else: something to whoever is in the
 # midst of a number, or has asked for one.
 TEXT = 1
-# Something to the engine by itself, or as good as.
-LOOK = 2
+# Digits that are no number, and begin none: the same to those.
+SMALL = 2
+# Something to the engine by itself.
+LOOK = 3
 
-_BASIC_PLANE = 0xFFFF
 # The one character whose lower case is two; `lower` leaves it as it is.
 _GROWS = "\u0130"
+# What is said of a text beside `TEXT` before the engine is asked: words of a rule, or digits.
+_CLUE = 2
+# RE2 knows white space of ASCII only.
+_FOLLOWS = NUMBER_FOLLOWS.pattern.replace("\\s", ".")
+_BASIC_PLANE = 0xFFFF
 _BETWEEN = "\0"
 # Han, kana and what stands between them: letters without case.
 _FIRST_HAN, _LAST_HAN = "\u2e80", "\ua48f"
 
 
-def _class(*tables: dict[int, str]) -> str:
-    """All characters of these tables, and everything beyond the basic plane.
-
-    Mathematical digits lie there, and emoji: as ranges they would cost more than they save.
-    """
-    codes = {code for table in tables for code in table if code <= _BASIC_PLANE}
-    beyond = f"{chr(_BASIC_PLANE + 1)}-{chr(sys.maxunicode)}"
-    return f"[{characters.character_class(codes)}{beyond}]"
+def _class(*tables: dict[int, str], more: str = "") -> str:
+    """All characters of these tables: a class of RE2 costs the same however many are in it."""
+    codes = {code for table in tables for code in table}
+    return f"[{characters.character_class(codes)}{more}]"
 
 
-# Anything of which a digit or a check character could be made, in any script.
-_ANY = _class(characters.VALUE, {ord(char): char for char in characters.X_FORMS})
+# Anything of which a digit or a check character could be made, in any script; and, as the engine
+# has it, everything beyond the basic plane, where mathematical digits are, and emoji.
+_ANY = _class(
+    characters.VALUE,
+    {ord(char): char for char in characters.X_FORMS},
+    more=f"{chr(_BASIC_PLANE + 1)}-{chr(sys.maxunicode)}",
+)
 # Digits that are no Hanzi: those are words more often than numbers.
 _PLAIN = _class(characters.DIGITS)
 _has_any = re.compile(_ANY).search
@@ -63,39 +70,52 @@ class Sieve:
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
-        words = _shortest(rules.clues)
-        self._words = "|".join(map(re.escape, words))
-        self._are_simple = all(map(_is_simple, words))
+        clues, weak = _shortest(rules.clues), _shortest(rules.words.weak)
+        # Lower case changes no digit of any script.
+        self._clues = "|".join([_PLAIN, *map(re.escape, clues)])
+        if weak:
+            self._clues += f"|(?:{'|'.join(map(re.escape, weak))})s?(?s:{_FOLLOWS})"
+        self._are_simple = all(map(_is_simple, [*clues, *weak]))
 
     def kind(self, text: str) -> int:
         """What one text is, asked of the engine itself."""
-        if not self._rules.says_nothing(text):
+        if self._rules.needs_look(text):
             return LOOK
+        if self._rules.holds_number(text):
+            return SMALL
         return TEXT if _has_any(text) is not None or _asks_else(text) is not None else MARK
 
     def kinds(self, texts: list[str]) -> bytes:
-        """The same for many; here `LOOK` may be said of what needs none."""
+        """The same for many: the engine is asked only of those that may be more than talk."""
         if not texts:
             return b""
         try:
             plain = _column(texts)
-            has_any, look = _matches(plain, f"{_ANY}|(?i:{TOPIC})"), _matches(plain, _PLAIN)
-            if self._words:
-                simple = self._are_simple
-                lowered = pc.utf8_lower(plain) if simple else _column(_lowered(texts))
-                look = pc.or_(look, _matches(lowered, self._words))
+            has_any = _matches(plain, f"{_ANY}|(?i:{TOPIC})")
+            simple = self._are_simple
+            lowered = pc.utf8_lower(plain) if simple else _column(_lowered(texts))
+            has_clue = _matches(lowered, self._clues)
         except (pa.ArrowException, UnicodeEncodeError):
             # More words than RE2 takes, or halves of surrogate pairs.
             return bytes(map(self.kind, texts))
-        look = look.cast(pa.uint8())
-        found = pc.max_element_wise(has_any.cast(pa.uint8()), pc.add(look, look))
+        found = pc.add(
+            has_any.cast(pa.uint8()),
+            pc.multiply(has_clue.cast(pa.uint8()), pa.scalar(_CLUE, pa.uint8())),
+        )
         kinds = bytearray(found.buffers()[1].to_pybytes()[: len(texts)])
-        holds_number = self._rules.holds_number
-        at = kinds.find(TEXT)
-        while at >= 0:
-            if holds_number(texts[at]):
+        needs_look, holds_number = self._rules.needs_look, self._rules.holds_number
+        for at in compress(range(len(texts)), kinds):
+            kind, text = kinds[at], texts[at]
+            if kind == TEXT:
+                # Hanzi numerals, most of them words; or words for something else.
+                if holds_number(text):
+                    kinds[at] = LOOK if needs_look(text) else SMALL
+            elif needs_look(text):
                 kinds[at] = LOOK
-            at = kinds.find(TEXT, at + 1)
+            elif holds_number(text):
+                kinds[at] = SMALL
+            else:
+                kinds[at] = TEXT if kind & TEXT else MARK
         return bytes(kinds)
 
 

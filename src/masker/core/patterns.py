@@ -69,7 +69,7 @@ class Pattern:
         elif match.partial:
             answer = (False, size < MAX_VALUE)
         else:
-            answer = (True, self.can_grow(value))
+            answer = (True, self._can_be_longer(value))
         if known is not None:
             known[int(value)] = 1 + _ANSWERS.index(answer)
         return answer
@@ -85,6 +85,10 @@ class Pattern:
 
     def can_grow(self, value: str) -> bool:
         """Whether something can follow that makes it one, even where it is one already."""
+        return self.ask(value)[1]
+
+    def _can_be_longer(self, value: str) -> bool:
+        """The same of what is one already."""
         size = len(value)
         if size >= MAX_VALUE:
             return False

@@ -140,15 +140,25 @@ class Redactor:
         """Whether anything is begun, or asked for: otherwise talk bears on nothing."""
         return bool(self._lanes or self._asked)
 
-    def waits_for(self, conversation_id: str, sender: str, subject: str | None = None) -> bool:
-        """Whether what this sender says next, digits or not, may bear on what was said.
+    def waits_for(
+        self,
+        conversation_id: str,
+        sender: str,
+        subject: str | None = None,
+        *,
+        with_digits: bool = False,
+    ) -> bool:
+        """Whether what this sender says next may bear on what was said, though it needs no look.
 
-        What says nothing (`RuleSet.says_nothing`) bears on nothing where this is false.
+        What says nothing (`RuleSet.says_nothing`) bears on nothing where this is false, nor does
+        `with_digits` what needs no look (`RuleSet.needs_look`).
         """
         asked = self._asked.get(conversation_id)
         return (
             (conversation_id, sender) if subject is None else (None, subject)
-        ) in self._lanes or (asked is not None and questions.bears_on(asked, sender))
+        ) in self._lanes or (
+            asked is not None and (with_digits or questions.bears_on(asked, sender))
+        )
 
     def advance(self, now: datetime) -> list[MaskedMessage]:
         """Time passes: what waited for longer than the window is decided.

@@ -149,9 +149,10 @@ class RuleSet:
     def clues(self) -> frozenset[str]:
         """Words, in lower case, of which a text without any digit holds one if it needs a look.
 
-        A full-width letter is one where it may be of a keyword.
+        Or else it holds one of `words.weak`, and `NUMBER_FOLLOWS` behind it. A full-width letter
+        is a word where it may be of a keyword.
         """
-        return frozenset({*self.words.all, *self.keywords, *_wide(self.keywords)})
+        return frozenset({*self.words.telling, *self.keywords, *_wide(self.keywords)})
 
     def has_keyword(self, lowered: str) -> bool:
         """Whether a rule that reads the text itself has anything to look for in it."""

@@ -28,8 +28,8 @@ def lower(text: str) -> str:
 class Words:
     """The context words of all rules, found in one pass."""
 
-    __slots__ = ("_ascii", "_hanzi", "_pattern", "_table", "hints", "telling_ascii",
-                 "telling_hanzi")  # fmt: skip
+    __slots__ = ("_ascii", "_hanzi", "_pattern", "_table", "hints", "telling", "telling_ascii",
+                 "telling_hanzi", "weak")  # fmt: skip
 
     def __init__(self, rules: Sequence[tuple[int, Rule]]) -> None:
         table: dict[str, tuple[int, int]] = {}
@@ -55,6 +55,9 @@ class Words:
         self._ascii = re.compile(rf"(?<![a-z]){_led(_any_of(ascii_words), ascii_words)}")
         # What is said of no number by itself, and only against some, bears on what is said with it.
         telling = {word for word in table if table[word][0] or NAMES_A_NUMBER.search(word)}
+        self.telling = frozenset(telling)
+        self.weak = frozenset(table.keys() - telling)
+        """Those that bear on what follows only where `NUMBER_FOLLOWS` does."""
         self.telling_hanzi = re.compile(_telling(hanzi, telling))
         self.telling_ascii = re.compile(rf"(?<![a-z]){_telling(ascii_words, telling)}")
         weak = [word for word in hanzi if word not in telling]
