@@ -175,6 +175,8 @@ class Extraction:
 
     def _take_rows(self, source: int, rows: Rows, name: str, found: Extracted, latest: int) -> int:
         # The same as above for many rows, column by column: what most of an archive goes through.
+        if not rows.texts:
+            return latest
         found.texts += len(rows.texts)
         conversations = rows.conversations
         if self._per_file:

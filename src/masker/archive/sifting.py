@@ -34,8 +34,6 @@ LOOK = 3
 
 # The one character whose lower case is two; `lower` leaves it as it is.
 _GROWS = "\u0130"
-# What is said of a text beside `TEXT` before the engine is asked: words of a rule, or digits.
-_CLUE = 2
 # RE2 knows white space of ASCII only.
 _FOLLOWS = NUMBER_FOLLOWS.pattern.replace("\\s", ".")
 _BASIC_PLANE = 0xFFFF
@@ -90,18 +88,17 @@ class Sieve:
         if not texts:
             return b""
         try:
-            plain = _column(texts)
+            plain = strings_of(texts)
             has_any = _matches(plain, f"{_ANY}|(?i:{TOPIC})")
             simple = self._are_simple
-            lowered = pc.utf8_lower(plain) if simple else _column(_lowered(texts))
+            lowered = pc.utf8_lower(plain) if simple else strings_of(_lowered(texts))
             has_clue = _matches(lowered, self._clues)
         except (pa.ArrowException, UnicodeEncodeError):
             # More words than RE2 takes, or halves of surrogate pairs.
             return bytes(map(self.kind, texts))
-        found = pc.add(
-            has_any.cast(pa.uint8()),
-            pc.multiply(has_clue.cast(pa.uint8()), pa.scalar(_CLUE, pa.uint8())),
-        )
+        # No scalar of pyarrow's: that imports pandas where there is one, as `pa.array` does.
+        has_any, has_clue = has_any.cast(pa.uint8()), has_clue.cast(pa.uint8())
+        found = pc.add(has_any, pc.add(has_clue, has_clue))
         kinds = bytearray(found.buffers()[1].to_pybytes()[: len(texts)])
         needs_look, holds_number = self._rules.needs_look, self._rules.holds_number
         for at in compress(range(len(texts)), kinds):
@@ -119,7 +116,8 @@ class Sieve:
         return bytes(kinds)
 
 
-def _column(texts: list[str]) -> Any:
+def strings_of(texts: list[str]) -> Any:
+    """Texts as an array."""
     # Not `pa.array`: that imports pandas where there is one, which is half of a scan's memory.
     written = [text.encode() for text in texts]
     ends = array("q", accumulate(map(len, written), initial=0))

@@ -7,12 +7,14 @@ A place is a row and a column here, not bytes: `start` is the row, `end` the col
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from masker.archive.formats.base import Context, Format, Read
@@ -26,6 +28,7 @@ from masker.archive.records import (
     strings,
     with_copies,
 )
+from masker.archive.sifting import strings_of
 from masker.archive.spelling import BLANK
 
 _BATCH = 8192
@@ -68,7 +71,8 @@ class Parquet(Format):
             rows = file.metadata.row_group(group).num_rows
             if row >= start and (end is None or row < end):
                 at = row
-                for batch in file.iter_batches(_BATCH, row_groups=[group], columns=columns):
+                for whole in file.iter_batches(_BATCH, row_groups=[group], columns=columns):
+                    batch = _without_views(whole)
                     if len(texts) == 1:
                         yield _rows(batch, at, texts[0], schema, context)
                     else:
@@ -112,6 +116,15 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
+
+
+def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same with plain strings for views of strings, which pyarrow can do little with."""
+    for place, field in enumerate(batch.schema):
+        if pa.types.is_string_view(field.type):
+            plain = batch.column(place).cast(pa.large_string())
+            batch = batch.set_column(place, field.with_type(plain.type), plain)
+    return batch
 
 
 def _rows(batch: pa.RecordBatch, row: int, name: str, schema: pa.Schema, context: Context) -> Rows:
@@ -197,22 +210,29 @@ def _within(times: list[int | None]) -> list[int | None]:
 
 
 def _masked(column: pa.ChunkedArray, edits: dict[int, Edit]) -> tuple[pa.ChunkedArray, int]:
+    """A column with these edits, of rows in their order; and how many were blanked."""
     kind = column.type
-    values = column.to_pylist()
-    blanked = 0
-    for at, edit in edits.items():
-        characters = list(values[at] or "")
+    # Not `pa.array`: that imports pandas where there is one, which is half of a scan's memory.
+    rows = pa.Array.from_buffers(pa.int64(), len(edits), [None, pa.py_buffer(array("q", edits))])
+    plain = column if pa.types.is_large_string(kind) else column.cast(pa.large_string())
+    texts, blanked = [], 0
+    for text, edit in zip(plain.take(rows).to_pylist(), edits.values(), strict=True):
+        characters = list(text or "")
         if edit.spelling == BLANK or len(characters) != edit.size:
             blanked += 1
-            values[at] = "*" * len(characters)
+            texts.append("*" * len(characters))
             continue
         for low, high in edit.ranges:
             characters[low:high] = "*" * (high - low)
-        values[at] = "".join(characters)
+        texts.append("".join(characters))
+    marks = bytearray(-(-len(column) // 8))
+    for row in edits:
+        marks[row >> 3] |= 1 << (row & 7)
+    mask = pa.Array.from_buffers(pa.bool_(), len(column), [None, pa.py_buffer(marks)])
+    masked = pc.replace_with_mask(plain.combine_chunks(), mask, strings_of(texts))
     if pa.types.is_dictionary(kind):
-        plain = pa.array(values, kind.value_type)
-        return pa.chunked_array([plain.dictionary_encode().cast(kind)]), blanked
-    return pa.chunked_array([pa.array(values, kind)]), blanked
+        masked = masked.cast(kind.value_type).dictionary_encode()
+    return pa.chunked_array([masked if masked.type == kind else masked.cast(kind)]), blanked
 
 
 def _settings(file: pq.ParquetFile) -> dict[str, Any]:
