@@ -189,7 +189,7 @@ class Extraction:
         marked = -1 if self._keep_all else MARK
         pack, encode, spelling = KEY.pack, _encode, rows.spelling
         whose = zip(timed, conversations, rows.senders, rows.subjects, strict=True)
-        heads, components, partitions = zip(*map(people.__getitem__, whose), strict=True)
+        theirs = list(map(people.__getitem__, whose))
         records = [
             pack(component, time, source, start, kind)
             + head
@@ -198,12 +198,11 @@ class Extraction:
                 if kind == marked
                 else encode((end, spelling, identity, channel, text))
             )
-            for component, time, start, kind, head, identity, end, channel, text in zip(
-                components,
+            for (head, component, _), time, start, kind, identity, end, channel, text in zip(
+                theirs,
                 times,
                 rows.starts,
                 kinds,
-                heads,
                 rows.ids,
                 rows.ends,
                 rows.channels,
@@ -211,7 +210,7 @@ class Extraction:
                 strict=True,
             )
         ]
-        self._partitions.extend(partitions, records)
+        self._partitions.extend([partition for _, _, partition in theirs], records)
         return latest
 
     def _component(self, conversation: str, subject: str | None, found: Extracted) -> int:

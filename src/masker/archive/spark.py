@@ -31,7 +31,7 @@ from masker.archive.conversations import Conversations, Place
 from masker.archive.extraction import KEY, MAX_LINKS, lane_record, roots_of
 from masker.archive.fields import Fields
 from masker.archive.records import ArchiveError, Edit, microseconds
-from masker.archive.sifting import LOOK
+from masker.archive.sifting import TEXT, Sieve
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -201,11 +201,12 @@ class _Masking:
 
         masker = _masker(*self._settings)
         conversations = Conversations(masker, write, lambda _place, _found: None)
+        sieve = Sieve(masker._rules)
         waiting: list[tuple[int, pa.RecordBatch]] = []
         row = 0
         for batch in batches:
             waiting.append((row, batch))
-            for record in self._records(batch, row):
+            for record in self._records(batch, row, sieve):
                 conversations.take(record)
             row += batch.num_rows
             decided = min(conversations.waiting(), default=row)
@@ -215,7 +216,7 @@ class _Masking:
         for start, batch in waiting:
             yield self._masked(start, batch, edits)
 
-    def _records(self, batch: pa.RecordBatch, row: int) -> Iterator[bytes]:
+    def _records(self, batch: pa.RecordBatch, row: int, sieve: Sieve) -> Iterator[bytes]:
         chosen = self._chosen
         columns = {
             role: _values(batch, chosen.get(role))
@@ -223,7 +224,10 @@ class _Masking:
         }
         components, times = (batch.column(name).to_pylist() for name in (_COMPONENT, _TIME))
         for place, name in enumerate(self._texts):
-            for at, text in enumerate(batch.column(name).to_pylist()):
+            texts = batch.column(name).to_pylist()
+            # What says nothing has its text here, as it has not in a partition.
+            kinds = [max(kind, TEXT) for kind in sieve.kinds([text or "" for text in texts])]
+            for at, (text, kind) in enumerate(zip(texts, kinds, strict=True)):
                 if text is None:
                     continue
                 told = {role: values[at] for role, values in columns.items()}
@@ -233,7 +237,7 @@ class _Masking:
                 timed = microseconds(told["time"]) is not None
                 subject = None if place else _text(told["subject"])
                 yield (
-                    KEY.pack(components[at], times[at] + _EPOCH, 0, row + at, LOOK)
+                    KEY.pack(components[at], times[at] + _EPOCH, 0, row + at, kind)
                     + lane_record((timed, _conversation(told["conversation"]), sender, subject))
                     + _encode((place, "value", identity, _text(told["channel"]), text))
                 )
