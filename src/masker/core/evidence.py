@@ -13,7 +13,7 @@ from enum import IntEnum
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
-from masker.core import gaps
+from masker.core import characters, gaps
 from masker.core.compact import Piece
 from masker.core.patterns import CompiledRule, Track, reads_letters
 
@@ -127,12 +127,17 @@ MAX_DIGITS = 19
 # Smaller groups, in the midst of other numbers, are the numbers of a list.
 LEAST_GROUP = 3
 _TAIL_DIGITS = 10
+_LEAST_CARD = 13
 # Behind a region these are no birth date.
 _NO_DATE = "9" * 7
 _COUNTING = 6
 # A ZIP code, and a phone number as it is dialled in groups: no network writes a card so.
 _ZIP_AND_DIALLED = (5, 3, 3, 4)
 TABLE_BEFORE = 200
+MASKED_BEHIND = re.compile(rf"[{characters.SEPARATOR_CLASS}]*\*[*{characters.SEPARATOR_CLASS}]*")
+# So many cells make a row; over two rows, so many in the second.
+_CELLS, _FEW_CELLS = 3, 2
+_RUN = re.compile(r"\d+")
 _WIDE = re.compile(r"\S {2,}(?=\S)")
 _COMMA = re.compile(r",")
 # Nobody pays, in any currency, what has more digits than this before the decimal point.
@@ -416,11 +421,7 @@ def is_plausible(
     if first.note != last.note:
         return is_called or not (_has_network_address(parts) or _ends_in_quad(text, last))
     starts_block = starts_a_block(first, pieces, ends)
-    digits_behind = 0
-    for place in range(last.place + 1, len(pieces)):
-        if pieces[place].lead > gaps.LINE or digits_behind > _TAIL_DIGITS:
-            break
-        digits_behind += len(pieces[place].value)
+    digits_behind = _digits_behind(last, pieces, text)
     if candidate.kind is Kind.CALLED:
         # Without a check digit only the whole of what the words point at is the number.
         is_address = not joint.named & compiled.bit and _is_postcode_and_phone(parts, pieces, text)
@@ -428,8 +429,10 @@ def is_plausible(
     if compiled.context_required:
         if any(_PARTS_CLAUSES(piece.gap or "") for piece, _ in parts[1:]):
             return False
-        # What words ask for is a number by itself, with at most an expiry date behind it.
-        return starts_block and digits_behind <= (_EXPIRY_DIGITS if len(sizes) == 1 else 0)
+        # What words ask for is a number by itself, with an expiry date or another number behind it.
+        most = _EXPIRY_DIGITS if len(sizes) == 1 else 0
+        is_by_itself = digits_behind <= most or digits_behind > _TAIL_DIGITS
+        return starts_block and (is_by_itself or (first.introduced and len(sizes) == 1))
     has_check = candidate.score >= CHECKED
     if has_check and len(joint.value) >= STRONG_CHECK and joint.value[-1] == "X":
         return True
@@ -452,15 +455,95 @@ def is_plausible(
         return True
     if _is_postcode_and_phone(parts, pieces, text) or _is_table(text, parts):
         return False
-    if natural:
+    if natural and starts_block:
         return True
+    before = _before(first, pieces, ends)
+    is_among_others = not natural and (before or digits_behind)
+    if is_among_others and (_has_decimals(parts) or _is_row(text, first, last, ends)):
+        return False
     inner = {piece.gap for piece, _ in parts[1:]}
-    starts = starts_block or first.gap not in inner
-    finishes = digits_behind <= _TAIL_DIGITS or pieces[last.place + 1].gap not in inner
+    follows = pieces[last.place + 1].gap if last.place + 1 < len(pieces) else None
+    is_apart = first.gap is not None and first.gap not in inner
+    if first.lead == gaps.LINE:
+        # Lines of its own, or the first cells of a row.
+        is_row = None not in inner and (natural or follows is None)
+        is_apart = is_row or not _is_like_row_before(parts, before)
+    if _is_crowd(before) and not is_apart:
+        return False
+    starts = starts_block or is_apart
+    finishes = digits_behind <= _TAIL_DIGITS or follows not in inner
+    if natural:
+        return starts or finishes
     if first.gap is not None and not starts_block and len(inner) > 1:
         # Not from the middle of one group to the middle of another (010-5687,010-5687).
         starts = False
     return starts and finishes
+
+
+def _digits_behind(last: Piece, pieces: Sequence[Piece], text: str) -> int:
+    """How many digits stand right behind a run; stars are the digits they were."""
+    digits, end = 0, last.end
+    for piece in pieces[last.place + 1 :]:
+        if piece.lead > gaps.LINE or digits > _TAIL_DIGITS:
+            break
+        digits += len(piece.value)
+        end = piece.end
+    masked = MASKED_BEHIND.match(text, end)
+    return digits + masked.group().count("*") if masked else digits
+
+
+def _before(first: Piece, pieces: Sequence[Piece], ends: Collection[int]) -> list[Piece]:
+    """The runs right before one, up to talk or the end of a number."""
+    place = first.place
+    while place and pieces[place].lead <= gaps.LINE and pieces[place - 1].end not in ends:
+        place -= 1
+    return list(pieces[place : first.place])
+
+
+def _is_crowd(runs: list[Piece]) -> bool:
+    """Whether these are cells of a list or table, and no phone or mistyped card."""
+    sizes = tuple(len(piece.value) for piece in runs)
+    value = "".join(piece.value for piece in runs)
+    return (
+        len(runs) > 1
+        and _PHONE.fullmatch(value) is None
+        and not (_LEAST_CARD <= len(value) <= MAX_DIGITS and is_natural(sizes))
+    )
+
+
+def _is_like_row_before(parts: tuple[tuple[Piece, int], ...], before: list[Piece]) -> bool:
+    """Whether the line before has as many cells as the first line of these, or one as long."""
+    row = 1
+    while row < len(parts) and parts[row][0].lead != gaps.LINE:
+        row += 1
+    cells = 1
+    while cells < len(before) and before[-cells].lead < gaps.LINE:
+        cells += 1
+    is_like = row > 1 or (bool(before) and len(parts[0][0].value) == len(before[-1].value))
+    return row == cells and is_like
+
+
+def _has_decimals(parts: tuple[tuple[Piece, int], ...]) -> bool:
+    """Whether amounts or coordinates are among these: 937-6462 12 158.95."""
+    points = [piece.gap == "." for piece, _ in parts[1:]]
+    return 0 < sum(points) < len(points) and not any(map(all, pairwise(points)))
+
+
+def _is_row(text: str, first: Piece, last: Piece, ends: Collection[int]) -> bool:
+    """Whether these are cells of a row, as a line before it is written alike."""
+    start = text.rfind("\n", 0, last.start) + 1
+    row = _RUN.sub("9", text[start : last.end])
+    is_over_rows = first.start < start and text[: first.start].rstrip(" ")[-1:] != "\n"
+    if row.count("9") < (_FEW_CELLS if is_over_rows else _CELLS):
+        return False
+    at = max(0, start - TABLE_BEFORE)
+    for line in text[at:start].splitlines(keepends=True):
+        at += len(line)
+        if _RUN.sub("9", line).startswith(row) and not any(
+            at - len(line) < end < at for end in ends
+        ):
+            return True
+    return False
 
 
 def starts_a_block(first: Piece, pieces: Sequence[Piece], ends: Collection[int]) -> bool:
@@ -569,6 +652,8 @@ def _is_postcode_and_phone(
         _ADDRESS.search(text[low : first.start]) is not None
         or _ADDRESS.search(text[last.end : high]) is not None
         or any(low <= piece.start < first.start or last.end < piece.end <= high for piece in pieces)
+        or "**" in text[low : first.start]
+        or "**" in text[last.end : high]
     )
 
 

@@ -124,7 +124,7 @@ def first_undecided(rules: RuleSet, text: str, start: int) -> int:
         places |= _of_words(rules, closed, talk.lowered, ends)
         for fewer in _without_quantities(tracks, text):
             places |= _of_words(rules, fewer, talk.lowered, ends)
-        certain = _certain(candidates, joints, pieces, text, places)
+        certain = _certain(candidates, joints, tracks, text, places, ends)
     places |= _of_word_end(rules, text)
     undecided = [place for place in places if place >= start and place not in certain]
     return min([size, until, *undecided])
@@ -295,9 +295,10 @@ def _of_words(
 def _certain(
     candidates: tuple[Candidate, ...],
     joints: tuple[Joint, ...],
-    pieces: tuple[Piece, ...],
+    tracks: tuple[tuple[Piece, ...], ...],
     text: str,
     places: set[int],
+    ends: set[int],
 ) -> set[int]:
     """The characters that are masked whatever follows; adds what may yet be let go to `places`."""
     certain: set[int] = set()
@@ -307,9 +308,14 @@ def _certain(
         last = runs[-1]
         mine = {place for piece in runs for place in range(piece.start, piece.end)}
         behind = text[last.end :]
-        block_open = gaps.ONLY_SEPARATORS.fullmatch(behind) is not None or any(
-            piece.track == last.track and piece.place == last.place + 1 and piece.lead <= gaps.LINE
-            for piece in pieces
+        pieces = tracks[last.track]
+        block_open = (
+            gaps.ONLY_SEPARATORS.fullmatch(behind) is not None
+            or evidence.MASKED_BEHIND.fullmatch(behind) is not None
+            or any(piece.place == last.place + 1 and piece.lead <= gaps.LINE for piece in pieces)
+        )
+        stands = evidence.is_natural_for(candidate) and evidence.starts_a_block(
+            runs[0], pieces, ends
         )
         crosses = any(
             run_id(joint.first) != run_id(runs[0])
@@ -328,7 +334,7 @@ def _certain(
             or (candidate.rule.context_required and block_open)
             # Its last run may turn out a date, or an amount.
             or (len(runs) > 1 and _may_be_a_moment(last, behind))
-            or (len(runs) > 1 and block_open and not evidence.is_natural_for(candidate))
+            or (len(runs) > 1 and block_open and not stands)
             or (len(runs) > 1 and len(behind) < evidence.ADDRESS_AFTER
                 and evidence.may_be_address(candidate))
         )  # fmt: skip
