@@ -229,6 +229,7 @@ def all_microseconds(values: Sequence[object], zone: tzinfo = UTC) -> list[int |
 _WRITTEN = (
     "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y-%m-%d %H:%M:%S.%f %Z", "%Y-%m-%d %H:%M:%S %Z",
     "%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S %z", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M",
+    "%A, %B %d, %Y at %I:%M:%S %p %Z",
     "%Y.%m.%d %H:%M:%S", "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日 %H:%M",
 )  # fmt: skip
 

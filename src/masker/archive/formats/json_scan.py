@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from masker.archive.fields import Fields
 from masker.archive.formats.base import Context
 from masker.archive.records import ArchiveError, Record, microseconds, with_copies
 from masker.archive.spelling import hides_number, is_markup, text_literals, text_of
@@ -37,6 +38,8 @@ _DATED = re.compile(r"(?:19|20)\d{2}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d(?::[0-5]\d)?
 _SAYS = re.compile(r"\s|[^\x00-\x7f]|^[\d.,()+-]*\d[\d.,()+-]*$")
 # Arrays that are one text in pieces: Telegram's entities, the parts of a model's message.
 _TEXT_ARRAYS = {"text", "textentities", "content"}
+# In an array, what has fewer digits is no text that was written as a number.
+_LONG_NUMBER = 8
 _SENDER_KEYS = ("id", "user_id", "email", "name", "display_name", "username", "type", "role")
 
 
@@ -52,8 +55,8 @@ class _Frame:
         "fields",
         "is_object",
         "key",
-        "kind",
         "path",
+        "pieces",
         "start",
         "texts",
         "waiting",
@@ -65,7 +68,8 @@ class _Frame:
         self.path = path
         self.key: str | None = None
         self.expects = "key" if is_object else "value"
-        self.kind = "walk"
+        # Whether this is an array that may be one text in pieces.
+        self.pieces = False
         self.fields: dict[str, object] = {}
         # (path of keys, start, end, spelling, text): text of its own, and of its children.
         self.texts: list[tuple[str, int, int, str, str]] = []
@@ -107,18 +111,11 @@ class Scanner:
                 frame = _Frame(is_object=first == 0x7B, start=start, path=path)
                 if top is not None:
                     top.expects = "comma"
-                    if top.kind != "walk":
-                        frame.kind = "inside"
-                    elif first == 0x5B:
+                    if first == 0x5B:
                         frame.key = top.key
-                    if (
-                        frame.kind == "walk"
-                        and first == 0x5B
-                        and top.is_object
-                        and _is_text_array(top.key, self._context)
-                    ):
-                        frame.kind = "texts"
-                        tokens.keep(start)
+                        if top.is_object and _is_text_array(top.key, self._context):
+                            frame.pieces = True
+                            tokens.keep(start)
                 stack.append(frame)
             elif first in b"}]":
                 tokens.require(top is not None and top.is_object == (first == 0x7D))
@@ -151,10 +148,8 @@ class Scanner:
             return
         tokens.require(top.expects == "value")
         top.expects = "comma"
-        if top.kind == "inside":
-            return
         key = top.key or ""
-        if (top.is_object or top.kind == "walk") and self._is_text(key, raw, tokens):
+        if top.pieces or self._is_text(key, raw, tokens):
             path = f"{top.path}.{key}" if top.is_object else top.path
             self._add(top, path, start, end, raw, tokens)
         if top.is_object and len(raw) < 1024:
@@ -187,13 +182,18 @@ class Scanner:
     def _scalar(self, top: _Frame, start: int, end: int, raw: bytes) -> None:
         """A number, or a word that is no string."""
         top.expects = "comma"
-        if not top.is_object or top.key is None:
+        if top.key is None:
             return
         is_number = raw[0] in b"-0123456789"
-        if is_number and top.kind == "walk" and self._context.fields.is_text(top.key):
+        if not top.is_object and not (raw.isdigit() and len(raw) >= _LONG_NUMBER):
+            # Of an array of numbers most are no text: coordinates, weights.
+            return
+        if is_number and self._context.fields.is_text(top.key):
             # What was digits and nothing else, some exporter wrote as a number.
-            path = f"{top.path}.{top.key}"
+            path = f"{top.path}.{top.key}" if top.is_object else top.path
             top.texts.append((path, start, end, "json-number", raw.decode()))
+        if not top.is_object:
+            return
         if is_number or raw in (b"true", b"false"):
             top.fields[top.key] = json.loads(raw) if len(raw) < 64 else raw.decode()
 
@@ -201,16 +201,18 @@ class Scanner:
         self, frame: _Frame, stack: list[_Frame], end: int, tokens: _Tokens, conversation: str
     ) -> Iterator[Record]:
         parent = stack[-1] if stack else None
-        if frame.kind == "inside":
-            return
-        if frame.kind == "texts":
-            region = tokens.kept(frame.start, end)
-            if any(True for _ in text_literals(region)):
-                assert parent is not None
-                text = text_of(region, "json-texts")
-                parent.texts.append((frame.path, frame.start, end, "json-texts", text))
-                return
         texts = frame.waiting + self._own_texts(frame)
+        if frame.pieces and parent is not None:
+            region = tokens.kept(frame.start, end)
+            # Where they are all that it says, they are one text; otherwise one after the other.
+            if texts and len(texts) == len(text_literals(region)) and _are_strings(texts):
+                text = text_of(region, "json-texts")
+                texts = [(frame.path, frame.start, end, "json-texts", text)]
+            inner = f"{frame.path}.text"
+            parent.texts += [
+                (frame.path if text[0] == inner else text[0], *text[1:]) for text in texts
+            ]
+            return
         if not frame.is_object:
             if parent is not None:
                 parent.waiting += texts
@@ -219,6 +221,7 @@ class Scanner:
         else:
             if texts and (self._is_message(frame) or parent is None):
                 frames = [frame, *reversed(stack)]
+                _hold_messages(stack, tokens)
                 yield from self._records(texts, frames, conversation)
             elif parent is not None:
                 parent.waiting += texts
@@ -229,6 +232,7 @@ class Scanner:
         if parent is not None and len(parent.waiting) > _MAX_WAITING:
             # So many texts without a speaker are no one message: whose they are is not waited for.
             waiting, parent.waiting = parent.waiting, []
+            _hold_messages(stack, tokens)
             yield from self._records(waiting, list(reversed(stack)), conversation)
 
     def _own_texts(self, frame: _Frame) -> list[tuple[str, int, int, str, str]]:
@@ -279,18 +283,21 @@ class Scanner:
         own = fields.chosen(frames[0].fields) if frames else {}
         mine = {role: frames[0].fields[name] for role, name in own.items()}
         told = {role: mine.get(role) for role in ("conversation", "sender", "time", "channel")}
+        # An object that holds nothing but the message, and is called as it, is no conversation.
+        wrapper = frames[1] if len(frames) > 1 and _is_called(frames[1], mine, fields) else None
         for frame in frames[1:]:
             chosen = fields.chosen(frame.fields)
             for role, value in told.items():
                 if value is None and not (role == "sender" and "id" in mine):
                     told[role] = frame.fields.get(chosen.get(role, ""))
-            if told["conversation"] is None and frame.is_object:
-                outer = frame.fields.get(chosen.get("id", ""))
-                # An object that holds nothing but the message, and is called as it, is none.
-                is_wrapper = frame is frames[1] and outer == mine.get("id")
-                told["conversation"] = None if is_wrapper else outer
+            if told["conversation"] is None and frame.is_object and frame is not wrapper:
+                told["conversation"] = frame.fields.get(chosen.get("id", ""))
         if told["conversation"] is None:
-            parents = [frame for frame in frames[1:] if frame.is_object and frame.path]
+            parents = [
+                frame
+                for frame in frames[1:]
+                if frame.is_object and frame.path and frame is not wrapper
+            ]
             told["conversation"] = f"{conversation}#{parents[0].start}" if parents else conversation
         return _Whose(
             str(told["conversation"]),
@@ -300,6 +307,23 @@ class Scanner:
             _text_or_none(told["channel"]),
             _text_or_none(mine.get("subject")),
         )
+
+
+def _are_strings(texts: list[tuple[str, int, int, str, str]]) -> bool:
+    return all(spelling in {"json", "json-html"} for _, _, _, spelling, _ in texts)
+
+
+def _hold_messages(stack: list[_Frame], tokens: _Tokens) -> None:
+    """None of the open arrays is a text in pieces: what is in them are messages."""
+    for frame in stack:
+        frame.pieces = False
+    tokens.release()
+
+
+def _is_called(frame: _Frame, mine: dict[str, object], fields: Fields) -> bool:
+    """Whether an object has the same id as the message in it."""
+    outer = frame.fields.get(fields.chosen(frame.fields).get("id", ""))
+    return outer is not None and outer == mine.get("id")
 
 
 class _Whose(NamedTuple):
@@ -373,6 +397,10 @@ class _Tokens:
         """From here on bytes are kept, until `kept` takes them."""
         if self._keep is None:
             self._keep = start
+
+    def release(self) -> None:
+        """Nothing is kept any longer."""
+        self._keep = None
 
     def kept(self, start: int, end: int) -> bytes:
         """The bytes of a region that was kept."""
