@@ -8,7 +8,7 @@ from masker.archive.formats.base import Context, Format, Read
 from masker.archive.formats.documents import Intercom, JsonDocument, Slack, TelegramJson, Zendesk
 from masker.archive.formats.json_lines import JsonLines
 from masker.archive.formats.logs import Log, PlainText, WeChatText, WhatsApp
-from masker.archive.formats.mail import Mbox
+from masker.archive.formats.mail import Mail, Mbox
 from masker.archive.formats.pages import Page, TelegramPage, WeChatPage, WeChatScript
 from masker.archive.formats.parquet import Parquet
 from masker.archive.formats.tables import Table
@@ -29,6 +29,7 @@ _ALL: tuple[Format, ...] = (
     WeChatScript(),
     Page(),
     Mbox(),
+    Mail(),
     WhatsApp(),
     Table(),
     WeChatText(),
