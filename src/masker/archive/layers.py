@@ -26,6 +26,10 @@ _CONTAINERS = (
     (GZIP, "gzip"), (ZSTD, "zstd"), (ZIP, "zip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"),
     (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "rar"), (b"\x04\x22\x4d\x18", "lz4"),
 )  # fmt: skip
+_TABLES = (
+    (b"SQLite format 3\0", "a SQLite database"), (b"ARROW1\0\0", "Arrow IPC"), (b"ORC", "ORC"),
+    (b"Obj\x01", "Avro"), (b"!BDN", "an Outlook mailbox"),
+)  # fmt: skip
 _TAR_PLACE = 257
 _OFFICE = {"[Content_Types].xml", "META-INF/MANIFEST.MF", "mimetype"}
 CHUNK = 1 << 20
@@ -267,6 +271,11 @@ def container(head: bytes) -> str | None:
     if head[_TAR_PLACE : _TAR_PLACE + 5] == b"ustar":
         return "tar"
     return next((name for start, name in _CONTAINERS if head.startswith(start)), None)
+
+
+def tables(head: bytes) -> str | None:
+    """What holds rows or mails in a form that is not read: its name where these bytes begin one."""
+    return next((name for start, name in _TABLES if head.startswith(start)), None)
 
 
 def is_zip(path: Path) -> bool:

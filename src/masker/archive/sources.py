@@ -263,6 +263,10 @@ class Inspector:
         if kind is not None:
             place = f" ({_printable(member)})" if member else ""
             raise ArchiveError(f"holds {kind} inside, which is not read{place}: unpack it first")
+        kind = layers.tables(head)
+        if kind is not None:
+            place = f" ({_printable(member)})" if member else ""
+            raise ArchiveError(f"is {kind}, which is not read{place}: export it first")
         if inner.suffix.casefold() in _TEXT_NAMES:
             raise ArchiveError(f"is called {inner.suffix} and is no text")
 

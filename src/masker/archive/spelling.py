@@ -66,6 +66,9 @@ def is_markup(text: str) -> bool:
     return "<" in text and _MARKUP.search(text) is not None
 
 
+_SCHEME = re.compile(r"\b(?:tel|callto|sms|facetime|whatsapp|phone|mobile):", re.IGNORECASE)
+
+
 def hides_number(text: str) -> bool:
     """Whether tags and comments of a text that is HTML hold digits enough for a number."""
     return any(
@@ -73,6 +76,14 @@ def hides_number(text: str) -> bool:
         for token in (match.group() for match in _HTML.finditer(text))
         if token[0] == "<" and len(token) > 1
     )
+
+
+def without_schemes(text: str) -> str:
+    """A text of tags without what calls any digits in a link a phone number, as long as it was.
+
+    Programs make such links of whatever has digits enough.
+    """
+    return _SCHEME.sub(lambda found: " " * len(found[0]), text)
 
 
 def text_of(region: bytes, spelling: str) -> str:

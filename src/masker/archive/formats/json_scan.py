@@ -15,7 +15,13 @@ from typing import BinaryIO, NamedTuple
 from masker.archive.fields import Fields
 from masker.archive.formats.base import Context
 from masker.archive.records import ArchiveError, Record, microseconds, with_copies
-from masker.archive.spelling import hides_number, is_markup, text_literals, text_of
+from masker.archive.spelling import (
+    hides_number,
+    is_markup,
+    text_literals,
+    text_of,
+    without_schemes,
+)
 
 _BUFFER = 1 << 20
 _MAX_TOKEN = 1 << 26
@@ -166,7 +172,8 @@ class Scanner:
         if is_markup(text) or (self._html and "<" in text):
             if hides_number(text):
                 # What stands in a tag is no part of what is said, and yet can be read.
-                top.texts.append((f"{path}<>", start, end, spelling, text))
+                hidden = without_schemes(text)
+                top.texts.append((f"{path}<>", start, end, spelling, hidden))
             spelling = f"{spelling}-html"
             text = text_of(raw, spelling)
         top.texts.append((path, start, end, spelling, text))

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from masker.archive.formats.base import Context, Format, Read
 from masker.archive.formats.json_scan import Scanner
 from masker.archive.records import ArchiveError, Record, microseconds
-from masker.archive.spelling import decoded, hides_number, text_of
+from masker.archive.spelling import decoded, hides_number, text_of, without_schemes
 
 _CHUNK = 1 << 20
 _MAX_TEXT = 1 << 24
@@ -300,7 +300,8 @@ class _Walk:
         if _MANY_DIGITS.search(source):
             conversation = f"{self._context.name}#{offset}"
             end = offset + len(source)
-            yield Record(offset, end, "plain", decoded(source), conversation, "page")
+            text = without_schemes(decoded(source))
+            yield Record(offset, end, "plain", text, conversation, "page")
 
 
 def _role(rest: bytes) -> str:
