@@ -60,6 +60,25 @@ def test_a_column_of_any_kind_of_text_keeps_its_kind(
     assert after.metadata.num_row_groups == before.metadata.num_row_groups
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([{"note": "4111111111111111"}]),
+        pa.array([[{"role": "user", "content": "4111111111111111"}]]),
+        pa.array([[["4111111111111111"]]]),
+        pa.array([[("a", "4111111111111111")]], pa.map_(pa.string(), pa.string())),
+    ],
+)
+def test_text_within_a_column_does_not_pass_for_masked(column: pa.Array, tmp_path: Path) -> None:
+    table = pa.table({"conversation_id": ["c"], "text": ["hello"], "parts": column})
+    pq.write_table(table, tmp_path / "in.parquet")
+    heard = Quiet()
+    summary = scan([str(tmp_path / "in.parquet")], Options(out=tmp_path / "out"), heard)
+    assert summary.failed == 1
+    assert any("has text within its column 'parts'" in note for note in heard.notes)
+    assert not (tmp_path / "out/in.parquet").exists()
+
+
 def test_a_scan_does_not_load_pandas(tmp_path: Path) -> None:
     """Pyarrow loads it, where it is there, for much of what it does: half of a scan's memory."""
     pq.write_table(rows(SAID, pa.string()), tmp_path / "in.parquet")

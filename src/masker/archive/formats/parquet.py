@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from masker.archive.fields import Fields
 from masker.archive.formats.base import Context, Format, Read
 from masker.archive.records import (
     MAX_MICROSECONDS,
@@ -54,8 +55,17 @@ class Parquet(Format):
         return ends
 
     def prepare_file(self, stream: BinaryIO, context: Context) -> None:
-        """Guess the fields from the schema."""
-        context.chosen = context.fields.chosen(_opened(stream).schema_arrow.names)
+        """Guess the fields from the schema.
+
+        Raises:
+            ArchiveError: there is text within a column of lists or structs.
+        """
+        schema = _opened(stream).schema_arrow
+        for field in schema:
+            if pa.types.is_nested(field.type) and _holds_text(field, context.fields):
+                where = f"has text within its column {field.name!r}"
+                raise ArchiveError(f"{where}, which is not read: flatten it first")
+        context.chosen = context.fields.chosen(schema.names)
 
     def read(self, stream: BinaryIO, context: Context, start: int, end: int | None) -> Read:
         file = _opened(stream)
@@ -64,7 +74,7 @@ class Parquet(Format):
             name for name in context.fields.texts(schema.names) if _is_text(schema.field(name).type)
         ]
         if not texts:
-            raise ArchiveError("has no text column")
+            raise ArchiveError("has no column that is known as text and holds any")
         columns = list(dict.fromkeys([*texts, *context.chosen.values()]))
         row = 0
         for group in range(file.num_row_groups):
@@ -116,6 +126,18 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
+
+
+def _holds_text(field: pa.Field, fields: Fields) -> bool:
+    """Whether a field is called as text is, or one within it."""
+    kind = field.type
+    if pa.types.is_struct(kind):
+        return any(_holds_text(kind.field(place), fields) for place in range(kind.num_fields))
+    if pa.types.is_map(kind):
+        return _holds_text(kind.item_field.with_name(field.name), fields)
+    if pa.types.is_nested(kind):
+        return _holds_text(pa.field(field.name, kind.value_type), fields)
+    return _is_text(kind) and fields.is_text(field.name)
 
 
 def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
