@@ -310,6 +310,8 @@ def _pieces(
             if asked and min(lead, opens) <= gaps.LABEL:
                 near |= asked & ~denied
                 named |= alone & ~denied
+            elif asked and _is_the_answer(index, last, tail):
+                near |= asked & rules.secrets & ~denied
         value = _value(text, start, end)
         pieces.append(
             Piece(note, track, index, value, start, end, gap, lead, tail,
@@ -318,6 +320,16 @@ def _pieces(
         )  # fmt: skip
         previous_end, lead = end, tail
     return tuple(pieces)
+
+
+def _is_the_answer(index: int, last: int, tail: int) -> bool:
+    """Whether a run may be the code that was asked for, whatever is said before it.
+
+    The only number in an answer, and what it begins or ends with: codes are never stored.
+    """
+    if index == last:
+        return not last or tail <= gaps.LABEL
+    return not index and tail <= gaps.LINE
 
 
 def _masked_before(text: str, start: int) -> int:

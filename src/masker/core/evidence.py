@@ -118,6 +118,8 @@ _NATURAL = {
 }  # fmt: skip
 _EXPIRY_DIGITS = 6
 _EXPIRY = re.compile("(?:0[1-9]|1[0-2])(?:20)?[2-4][0-9]").fullmatch
+_PARTS_DATES = frozenset(["/", "-", "／", " / "])
+_YEAR = 4
 # Printed on the card, behind the date: so many digits at most.
 _SECURITY_CODE = 4
 _OCTET = 255
@@ -554,10 +556,19 @@ def starts_a_block(first: Piece, pieces: Sequence[Piece], ends: Collection[int])
     if len(first.value) > _SECURITY_CODE:
         return False
     year = pieces[place - 1]
-    if place > 1 and year.gap in {"/", "-", "／", " / "}:
+    is_behind = place == 1 or pieces[place - 2].end in ends
+    if place > 1 and (year.gap in _PARTS_DATES or _ends_behind(place - 2, pieces, ends)):
         month = pieces[place - 2]
-        return _EXPIRY(month.value + year.value) is not None
-    return year.gap is None and _EXPIRY(year.value) is not None
+        if _EXPIRY(month.value + year.value) is not None:
+            return True
+        if _EXPIRY(year.value + month.value) is not None and len(month.value) == _YEAR:
+            return True
+    return (year.gap is None or is_behind) and _EXPIRY(year.value) is not None
+
+
+def _ends_behind(place: int, pieces: Sequence[Piece], ends: Collection[int]) -> bool:
+    """Whether a number ends right before a run."""
+    return place > 0 and pieces[place - 1].end in ends
 
 
 def _fixes_a_date(compiled: CompiledRule, value: str) -> bool:

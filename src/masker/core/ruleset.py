@@ -87,7 +87,7 @@ class RuleSet:
     """
 
     __slots__ = ("_hints", "_reads_letters", "_tells_ascii", "_tells_hanzi", "_wide", "compiled",
-                 "keywords", "rules", "text_rules", "tracks", "undated",
+                 "keywords", "rules", "secrets", "text_rules", "tracks", "undated",
                  "words")  # fmt: skip
 
     def __init__(self, rules: Sequence[Rule], *, watched: bool = True) -> None:
@@ -110,6 +110,10 @@ class RuleSet:
         )
         self.undated = sum(one.bit for one in self.compiled if one.rule.checksum == "luhn")
         """Rules whose numbers hold no date, and have no check but one that a date may pass."""
+        self.secrets = sum(
+            one.bit for one in self.compiled if one.context_required and not one.keep_last
+        )
+        """Rules of what must not be stored at all: CVV, one-time codes."""
         self._reads_letters = any(track.letters for track in self.tracks)
         wide = _wide(self.keywords)
         self._wide = _any_of(wide)

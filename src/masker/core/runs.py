@@ -38,6 +38,7 @@ _DIGITS = re.compile(
 )
 # The same runs, quicker, where there is no check character: one class first, then what is in it.
 _ASCII_DIGITS = re.compile("[0-9]+").finditer
+_ASCII_DIGIT = re.compile("[0-9]").search
 _CLUSTERS = re.compile(f"[{characters.DIGIT_CLASS}{characters.HANZI_CLASS}]+").finditer
 _ALNUM = f"{characters.DIGIT_CLASS}{characters.LETTER_CLASS}"
 _WORDS = re.compile(
@@ -117,6 +118,13 @@ def runs_of(
     every = [word_runs(text) if letters else digit_runs(text) for letters in tracks]
     if not any(every):
         return tuple(every)
+    for start, end, _, _ in words:
+        if _ASCII_DIGIT(lowered, start, end) is not None:
+            # CVV2, 6位密码: of the word, and of no number, unless it is not over yet.
+            last = min(end, len(text) - 1)
+            every = [
+                [run for run in found if not start <= run[0] < run[1] <= last] for found in every
+            ]
     spans = _amounts_and_moments(lowered)
     if spans:
         every = [_outside(found, spans, len(text)) for found in every]

@@ -150,9 +150,12 @@ def _any_of(words: Sequence[str]) -> str:
         if len(rests) == 1:
             head, rests = head + rests[0], [""]
         longer = [rest for rest in rests if rest]
-        # A word of ASCII letters ends where no letter follows, but for the s of a plural.
+        # A word of ASCII letters ends where no letter follows, but for the s of a plural; one that
+        # ends in a digit (cvv2) where no digit does.
         last = head[-1]
         end = "(?:s?(?![a-z]))" if last.isascii() and last.isalpha() else ""
+        if last.isdigit():
+            end = "(?![0-9])"
         branch = re.escape(head).replace("\\ ", " ")
         if longer and "" in rests:
             branch += f"(?:{_any_of(longer)}|{end})"
