@@ -75,7 +75,8 @@ class _Open:
         self.given = given
         self.text = text
         self.places = places
-        self.shown: tuple[tuple[int, int], ...] = ()
+        # As it came out last.
+        self.shown = text
 
 
 class Conversations:
@@ -267,7 +268,7 @@ class Conversations:
             message = self._open.get(key)
             if message is None:
                 continue
-            message.shown = stars(message.text, masked.text)
+            message.shown = masked.text
             if self._keep is not None:
                 self._keep(replace(masked, message_id=message.given, sender=_name(masked.sender)))
             if not masked.final:
@@ -282,8 +283,9 @@ class Conversations:
             self._tell(batch)
 
     def _edit(self, message: _Open, place: Place) -> None:
-        if message.shown:
-            text, ranges = message.text, message.shown
+        text = message.text
+        if message.shown != text:
+            ranges = stars(text, message.shown)
             if place.copy is not None:
                 text, ranges = place.copy, carried_over(ranges, text, place.copy)
             self._write(place, Edit(place.start, place.end, place.spelling, len(text), ranges))

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import chain
 from typing import NamedTuple, cast
 
 from masker import MaskerError
@@ -28,6 +30,7 @@ class ArchiveError(MaskerError):
     """An archive cannot be read, or its output not be written; names file and place."""
 
 
+_STARS = re.compile(r"\*+")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -161,6 +164,14 @@ def stars(before: str, after: str) -> tuple[tuple[int, int], ...]:
     if len(before) != len(after):
         return ((0, len(before)),)
     ranges: list[tuple[int, int]] = []
+    if "*" not in before:
+        # Every star hides something, if nothing else was changed.
+        ranges = [found.span() for found in _STARS.finditer(after)]
+        bounds = [0, *chain.from_iterable(ranges), len(before)]
+        kept = zip(bounds[::2], bounds[1::2], strict=True)
+        if all(before[low:high] == after[low:high] for low, high in kept):
+            return tuple(ranges)
+        ranges = []
     first = -1
     for place, (was, now) in enumerate(zip(before, after, strict=True)):
         if was != now:
