@@ -25,7 +25,8 @@ NEAR_AFTER = 24
 # An answer of so many digits is the whole of what was asked for.
 LONG_ANSWER = 13
 ID_LENGTH = 18
-_SENTENCE_END = re.compile(r"[。！？!?\n；;]|\.(?=\s)")
+# Not the point of an abbreviation: card no. 4111…
+_SENTENCE_END = re.compile(r"[。！？!?\n；;]|(?<!\bno)(?<!\bnos)(?<!\bnr)(?<!\bnum)\.(?=\s)")
 # Only these stand between a label and the number it names (订单号是：…, order no. is #…).
 _DIRECT = re.compile(
     r"(?:(?![。！？!?\n；;])[\W_]|号|號|码|碼|编号|数字|是|为|為|的|nos?(?![a-z])|numbers?|num(?![a-z])|id(?![a-z])|ids(?![a-z])"

@@ -129,6 +129,11 @@ MAX_DIGITS = 19
 # Smaller groups, in the midst of other numbers, are the numbers of a list.
 LEAST_GROUP = 3
 _TAIL_DIGITS = 10
+_PHONE_DIGITS = 11
+# Groups that are dialled, from the trunk prefix or a mobile number's first digit on.
+_DIALLED = {(3, 4, 4), (3, 8), (4, 8), (4, 7)}
+_LONG = 10
+_CROWD = 2
 _LEAST_CARD = 13
 # Behind a region these are no birth date.
 _NO_DATE = "9" * 7
@@ -422,19 +427,28 @@ def is_plausible(
         return False
     if first.note != last.note:
         return is_called or not (_has_network_address(parts) or _ends_in_quad(text, last))
-    starts_block = starts_a_block(first, pieces, ends)
+    starts_block = starts_a_block(first, pieces, ends) or _is_in_word(text, first, pieces)
     digits_behind = _digits_behind(last, pieces, text)
+    inner = {piece.gap for piece, _ in parts[1:]}
+    follows = pieces[last.place + 1].gap if last.place + 1 < len(pieces) else None
+    # Other digits behind it are parted from it otherwise than its groups are, or are a number.
+    is_parted = digits_behind > 0 and (
+        follows not in inner
+        or (last.place + 1 < len(pieces) and _is_long(pieces[last.place + 1], parts))
+    )
     if candidate.kind is Kind.CALLED:
         # Without a check digit only the whole of what the words point at is the number.
         is_address = not joint.named & compiled.bit and _is_postcode_and_phone(parts, pieces, text)
-        return starts_block and digits_behind <= _TAIL_DIGITS and not is_address
+        is_whole = digits_behind <= _TAIL_DIGITS or is_parted
+        return starts_block and is_whole and not is_address
     if compiled.context_required:
         if any(_PARTS_CLAUSES(piece.gap or "") for piece, _ in parts[1:]):
             return False
         # What words ask for is a number by itself, with an expiry date or another number behind it.
-        most = _EXPIRY_DIGITS if len(sizes) == 1 else 0
-        is_by_itself = digits_behind <= most or digits_behind > _TAIL_DIGITS
-        return starts_block and (is_by_itself or (first.introduced and len(sizes) == 1))
+        if len(sizes) > 1:
+            return starts_block and (not digits_behind or is_parted or digits_behind > _TAIL_DIGITS)
+        is_by_itself = digits_behind <= _EXPIRY_DIGITS or digits_behind > _TAIL_DIGITS
+        return starts_block and (first.introduced or is_by_itself)
     has_check = candidate.score >= CHECKED
     if has_check and len(joint.value) >= STRONG_CHECK and joint.value[-1] == "X":
         return True
@@ -449,8 +463,12 @@ def is_plausible(
     if is_amount or _is_network_addresses(text, first, last):
         return False
     natural = is_natural(sizes)
+    is_apart = first.gap is not None and first.gap not in inner
     if not has_check:
-        return (starts_block and not digits_behind) or natural
+        is_own_line = first.lead == gaps.LINE and None not in inner
+        starts = starts_block or is_apart or is_own_line
+        is_dialled = sizes in _DIALLED and joint.value[0] in "01"
+        return natural or is_dialled or (starts and (not digits_behind or is_parted))
     if is_called:
         return True
     if _has_region_and_date(compiled, joint.value):
@@ -459,34 +477,30 @@ def is_plausible(
         return False
     if natural and starts_block:
         return True
-    before = _before(first, pieces, ends)
+    before = _before(parts, pieces, ends, text)
     is_among_others = not natural and (before or digits_behind)
     if is_among_others and (_has_decimals(parts) or _is_row(text, first, last, ends)):
         return False
-    inner = {piece.gap for piece, _ in parts[1:]}
-    follows = pieces[last.place + 1].gap if last.place + 1 < len(pieces) else None
-    is_apart = first.gap is not None and first.gap not in inner
     if first.lead == gaps.LINE:
         # Lines of its own, or the first cells of a row.
         is_row = None not in inner and (natural or follows is None)
         is_apart = is_row or not _is_like_row_before(parts, before)
-    if _is_crowd(before) and not is_apart:
+    if _is_crowd(before, first.gap) and not is_apart:
         return False
     starts = starts_block or is_apart
-    finishes = digits_behind <= _TAIL_DIGITS or follows not in inner
     if natural:
-        return starts or finishes
+        return starts or is_parted or digits_behind <= _PHONE_DIGITS
     if first.gap is not None and not starts_block and len(inner) > 1:
         # Not from the middle of one group to the middle of another (010-5687,010-5687).
         starts = False
-    return starts and finishes
+    return starts and (digits_behind <= _TAIL_DIGITS or is_parted)
 
 
 def _digits_behind(last: Piece, pieces: Sequence[Piece], text: str) -> int:
     """How many digits stand right behind a run; stars are the digits they were."""
     digits, end = 0, last.end
     for piece in pieces[last.place + 1 :]:
-        if piece.lead > gaps.LINE or digits > _TAIL_DIGITS:
+        if piece.lead > gaps.LINE or digits > _PHONE_DIGITS:
             break
         digits += len(piece.value)
         end = piece.end
@@ -494,23 +508,47 @@ def _digits_behind(last: Piece, pieces: Sequence[Piece], text: str) -> int:
     return digits + masked.group().count("*") if masked else digits
 
 
-def _before(first: Piece, pieces: Sequence[Piece], ends: Collection[int]) -> list[Piece]:
-    """The runs right before one, up to talk or the end of a number."""
-    place = first.place
-    while place and pieces[place].lead <= gaps.LINE and pieces[place - 1].end not in ends:
+def _before(
+    parts: tuple[tuple[Piece, int], ...],
+    pieces: Sequence[Piece],
+    ends: Collection[int],
+    text: str,
+) -> list[Piece]:
+    """The runs right before some parts, up to talk or a number."""
+    place = parts[0][0].place
+    while place and pieces[place].lead <= gaps.LINE:
+        before = pieces[place - 1]
+        if (
+            before.end in ends
+            or _is_long(before, parts)
+            or _is_in_word(text, pieces[place], pieces)
+        ):
+            break
         place -= 1
-    return list(pieces[place : first.place])
+    return list(pieces[place : parts[0][0].place])
 
 
-def _is_crowd(runs: list[Piece]) -> bool:
-    """Whether these are cells of a list or table, and no phone or mistyped card."""
+def _is_long(other: Piece, parts: tuple[tuple[Piece, int], ...]) -> bool:
+    """Whether another run is a number by itself, beside groups as short as these."""
+    return len(other.value) >= _LONG > max(len(piece.value) for piece, _ in parts)
+
+
+def _is_in_word(text: str, piece: Piece, pieces: Sequence[Piece]) -> bool:
+    """Whether the run before one is the end of a word (Tulip245 4111…)."""
+    if not piece.place or piece.lead > gaps.LINE:
+        return False
+    before = text[pieces[piece.place - 1].start - 1 :][:1]
+    return pieces[piece.place - 1].start > 0 and before.isascii() and before.isalpha()
+
+
+def _is_crowd(runs: list[Piece], gap: str | None) -> bool:
+    """Whether these are cells of a list or table, and no date, phone or mistyped card."""
+    if 1 + sum(piece.gap == gap for piece in runs[1:]) < _CROWD:
+        return False
     sizes = tuple(len(piece.value) for piece in runs)
     value = "".join(piece.value for piece in runs)
-    return (
-        len(runs) > 1
-        and _PHONE.fullmatch(value) is None
-        and not (_LEAST_CARD <= len(value) <= MAX_DIGITS and is_natural(sizes))
-    )
+    is_card = _LEAST_CARD <= len(value) <= MAX_DIGITS and is_natural(sizes)
+    return _PHONE.fullmatch(value) is None and not is_card
 
 
 def _is_like_row_before(parts: tuple[tuple[Piece, int], ...], before: list[Piece]) -> bool:

@@ -155,7 +155,8 @@ def _is_short(piece: Piece) -> bool:
 
 def _may_be_a_moment(piece: Piece, behind: str) -> bool:
     """Whether a run may turn out the hour of a time of day, or a month (4:08, 12/27)."""
-    return len(piece.value) <= _MOMENT_DIGITS and len(behind) <= _QUANTITY_BEHIND
+    is_apart = len(behind) > 1 and behind[:2].isspace()
+    return len(piece.value) <= _MOMENT_DIGITS and len(behind) <= _QUANTITY_BEHIND and not is_apart
 
 
 def _is_open(text: str, piece: Piece) -> bool:
@@ -309,11 +310,7 @@ def _certain(
         mine = {place for piece in runs for place in range(piece.start, piece.end)}
         behind = text[last.end :]
         pieces = tracks[last.track]
-        block_open = (
-            gaps.ONLY_SEPARATORS.fullmatch(behind) is not None
-            or evidence.MASKED_BEHIND.fullmatch(behind) is not None
-            or any(piece.place == last.place + 1 and piece.lead <= gaps.LINE for piece in pieces)
-        )
+        block_open = _is_block_open(runs, pieces, text)
         stands = evidence.is_natural_for(candidate) and evidence.starts_a_block(
             runs[0], pieces, ends
         )
@@ -351,6 +348,28 @@ def _certain(
         ):
             places |= mine
     return certain
+
+
+def _is_block_open(runs: list[Piece], pieces: tuple[Piece, ...], text: str) -> bool:
+    """Whether more digits may come to stand behind these runs, with nothing that parts them."""
+    last = runs[-1]
+    inner = {piece.gap for piece in runs[1:]}
+    end = last.end
+    for piece in pieces[last.place + 1 :]:
+        if piece.lead > gaps.LINE or (end == last.end and inner and piece.gap not in inner):
+            return False
+        end = piece.end
+    behind = text[end:]
+    if (
+        end == last.end
+        and inner
+        and not any(gap is None or gap.startswith(behind) for gap in inner)
+    ):
+        return False
+    return (
+        gaps.ONLY_SEPARATORS.fullmatch(behind) is not None
+        or evidence.MASKED_BEHIND.fullmatch(behind) is not None
+    )
 
 
 def _of_word_end(rules: RuleSet, text: str) -> set[int]:

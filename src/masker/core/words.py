@@ -14,7 +14,8 @@ _FOLLOWS = r"\s?(?:的|'s)?\s?(?:号|號|编号|number|no\b|id\b|#)"
 NUMBER_FOLLOWS = re.compile(_FOLLOWS)
 _IN_FOLLOWS = "号號#"
 # Full-width ASCII to ASCII, one character for one: ｐａｓｓｗｏｒｄ：… is read as password:…
-NARROW = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+# But what parts clauses: in ASCII it may be of a password, and never is where it is full-width.
+NARROW = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F) if chr(code) not in "，；"}
 
 
 def lower(text: str) -> str:
