@@ -126,3 +126,18 @@ def test_each_of_several_numbers_asked_for_is_masked_and_no_other(
 ) -> None:
     said = [("agent", question), ("user", phone), ("user", MISTYPED)]
     assert stored(*said)[1:] == [phone, "*" * 15 + "0129"]
+
+
+@pytest.mark.parametrize(
+    "first", [["卡号：6217", "9890", "3450", "6481074"], ["卡号", "6217989034506481074"]]
+)
+def test_who_named_a_number_and_gave_it_may_be_asked_for_it_again(first: list[str]) -> None:
+    said = [("user", text) for text in first] + [("agent", "卡号发我一下"), ("user", MISTYPED)]
+    assert stored(*said)[-1] == "*" * 15 + "0129"
+
+
+@pytest.mark.parametrize(
+    "question", ["什么时候开的卡？", "when did you get the card?", "卡是在哪里办的？"]
+)
+def test_when_and_where_a_card_came_is_no_question_for_its_number(question: str) -> None:
+    assert stored(("agent", question), ("user", "20130508"))[1] == "20130508"

@@ -23,7 +23,8 @@ _LITTLE_ELSE = 4
 _BESIDE = 3
 # What asks for one thing is no longer than this.
 _SHORT = 80
-_DIGITS = re.compile(rf"(?:[{characters.DIGIT_CLASS}]\W?){{5}}")
+# A number, or what is left of one that was masked.
+_DIGITS = re.compile(rf"(?:[{characters.DIGIT_CLASS}]\W?){{5}}|\*{{3}}")
 # What asks for a number that is named, though it is no question.
 _WANTS_IT = re.compile(
     r"发我|发来|发过来|發我|發來|發過來|给我|給我|报给|報給|报下|報下|发下|發下|给下|念|说一下|說一下|来一个|要"
@@ -40,9 +41,10 @@ _OTHER_THAN_NUMBER = re.compile(
     r"(?:的)?\s?(?:带|帶|在手|在身|有没有带|类型|類型|哪家|哪个|哪張|哪张|照片|正面|反面|复印|原件|余额|額度|额度)"
     r"|(?:'s)?\s?(?:with you|at hand|handy|type|balance|limit|photo|holder|copy)"
 )
-# What is asked of the money on it.
-_OF_MONEY = re.compile(
-    r"多少钱|多少錢|金额|金額|额度|額度|积分|積分|\b(?:how much|amounts?|charged|limit|balance)\b"
+# What is asked of the money on it, and of when and where it came.
+_OF_OTHER = re.compile(
+    r"多少钱|多少錢|金额|金額|额度|額度|积分|積分|什么时候|什麼時候|哪天|哪年|几月|多久|在哪|哪里"
+    r"|\b(?:how much|amounts?|charged|limit|balance|when|where|how long)\b"
 )
 # "Last four of the card": the words in between.
 _OF = re.compile(
@@ -89,6 +91,8 @@ class Asked(NamedTuple):
     """Whether more than one number of a kind was asked for."""
     replied: bool = False
     """Whether the other party has said anything since."""
+    gave: bool = False
+    """Whether its asker has said digits since: it may have named what it was about to give."""
 
 
 class Questions(dict[str, Asked]):
@@ -142,6 +146,17 @@ class Questions(dict[str, Asked]):
         if given and asked is not None:
             self[conversation_id] = answered(asked, given)
 
+    def note_giver(self, message: Message, holds_number: Callable[[str], bool]) -> None:
+        """Whoever asked may say digits: they named what they were about to give."""
+        asked = self.get(message.conversation_id)
+        if (
+            asked is not None
+            and asked.sender == message.sender
+            and not asked.gave
+            and ("*" in message.text or holds_number(message.text))
+        ):
+            self[message.conversation_id] = asked._replace(gave=True)
+
     def advance(self, now: float, seconds: float) -> None:
         """Time passes: what was asked too long ago is forgotten."""
         for conversation_id, asked in list(self.items()):
@@ -157,7 +172,8 @@ def heard(before: Asked | None, sender: str, talk: Talk, time: float | None) -> 
     if before is not None:
         old = before.wanted
         if before.sender != sender:
-            if old.asked and (not talk.asks or old.asked & wanted.asked):
+            is_told = before.gave and (talk.asks or _WANTS_IT.search(talk.lowered) is not None)
+            if old.asked and not is_told and (not talk.asks or old.asked & wanted.asked):
                 # Who says the name of what they were asked for asks for nothing.
                 return None
         elif wanted == NOTHING:
@@ -229,7 +245,7 @@ def _is_part(words: _Words, place: int, lowered: str) -> bool:
     begins, end, yes, _ = words[place]
     if _OTHER_THAN_NUMBER.match(lowered, end):
         return True
-    if not _is_number(lowered, begins, end) and _OF_MONEY.search(lowered):
+    if not _is_number(lowered, begins, end) and _OF_OTHER.search(lowered):
         return True
     if place + 1 < len(words):
         start, _, _, no = words[place + 1]

@@ -276,6 +276,8 @@ class Redactor:
                 self._read_back(message, lane_key, lanes.given_now(lane))
             if wanted is not NOTHING:
                 self._asked.note_answer(message.conversation_id, lanes.given(lane))
+            if self._asked:
+                self._asked.note_giver(message, self._rules.holds_number)
             if len(out) > 1:
                 # The message itself comes first, then those that it decided.
                 out.sort(key=lambda said: (said.conversation_id, said.message_id) != key)
