@@ -16,6 +16,7 @@ from masker.core import characters, gaps
 from masker.core.ordinals import is_small, ordinals
 from masker.core.ruleset import RuleSet
 from masker.core.runs import Runs, runs_of
+from masker.core.trails import masked_before
 from masker.core.words import NAMES_A_NUMBER, lower
 
 # How far a word's influence goes, in characters: forward to a number, and back to one.
@@ -28,10 +29,12 @@ ID_LENGTH = 18
 # Not the point of an abbreviation: card no. 4111…
 _SENTENCE_END = re.compile(r"[。！？!?\n；;]|(?<!\bno)(?<!\bnos)(?<!\bnr)(?<!\bnum)\.(?=\s)")
 # Only these stand between a label and the number it names (订单号是：…, order no. is #…).
-_DIRECT = re.compile(
+_FILLS = (
     r"(?:(?![。！？!?\n；;])[\W_]|号|號|码|碼|编号|数字|是|为|為|的|nos?(?![a-z])|numbers?|num(?![a-z])|id(?![a-z])|ids(?![a-z])"
-    r"|is(?![a-z])|was(?![a-z])|are(?![a-z])|codes?(?![a-z])){0,12}"
+    r"|is(?![a-z])|was(?![a-z])|are(?![a-z])|codes?(?![a-z]))"
 )
+_DIRECT = re.compile(_FILLS + "{0,12}")
+_NAMES_STARS = re.compile(_FILLS + r"{0,12}?\*").match
 # How the other party asks for something. Each begins with a character, so that C skips to it.
 _ASKS_BY_SIGN = re.compile(
     r"\?|？|请|請|提供|告诉|告訴|发一下|发送|输入|輸入|填写|报一下|多少|什么|什麼|吗|嗎|核对|核实|需要|麻烦"
@@ -46,11 +49,6 @@ _GIVES = re.compile(
     r"我[一-鿿]{0,3}(?:报|報|发|發|提供|告诉|告訴|输入|輸入|填)(?!我)"
     r"|\b(?:i'?ll|i will|i am|i'm|i can|i|let me) (?:just |now |then )?"
     r"(?:giv|send|provid|shar|typ|enter|read|tell|confirm|verify)"
-)
-_STARS = re.compile(r"\*+")
-# **CVV:** 123, CVV: **123**, *code* 123456: so Markdown and WhatsApp emphasise.
-_EMPHASIS = re.compile(
-    r"(?<![^\s:：(（|>-])\*{1,2}(?=[^\W_])|(?<=[^\W\d_]|[:：])\*{1,2}(?=[\s:：,，]|$)"
 )
 _BARE_NUMBER = frozenset(["号码", "號碼", "号", "號", "编号", "編號"])
 _POINTS = re.compile(r"\b(?:is|are|here|below|as follows)\b|是|为|如下|[:：]")
@@ -282,11 +280,12 @@ def _pieces(
                 star = text.find("*", end, following)
                 if star >= 0:
                     following = end if text[start - 1 : start] == "*" else star
-                said_from = max(previous_end, _masked_before(text, start))
+                low = max(0, start - FAR_BEFORE)
+                said_from = max(previous_end, masked_before(text, low, start))
             while at < len(words) and words[at][1] < start - FAR_BEFORE:
                 at += 1
             named, near, weak, denied, refused = _said(
-                words, at, lowered, start, end, said_from, following
+                words, at, lowered, start, end, said_from, following, starred
             )
         introduced, told = named != 0, weak | near
         if undated:
@@ -333,14 +332,6 @@ def _is_the_answer(index: int, last: int, tail: int) -> bool:
     return not index and tail <= gaps.LINE
 
 
-def _masked_before(text: str, start: int) -> int:
-    """Where the last digits before `start` that are masked end: stars that emphasise are none."""
-    for match in reversed(list(_STARS.finditer(text, max(0, start - FAR_BEFORE), start))):
-        if _EMPHASIS.match(text, match.start()) is None:
-            return match.end()
-    return 0
-
-
 def _said(
     words: Sequence[tuple[int, int, int, int]],
     first: int,
@@ -349,6 +340,7 @@ def _said(
     end: int,
     previous_end: int,
     following: int,
+    starred: bool,
 ) -> tuple[int, int, int, int, int]:
     """What its text's words say of the run: (named, near, weak, denied, refused)."""
     named = near = weak = denied = refused = 0
@@ -378,6 +370,8 @@ def _said(
             and end <= word_start <= end + NEAR_AFTER
             and word_end <= following
             and _SENTENCE_END.search(lowered, end, word_start) is None
+            # What was masked before is what a word in front of it names.
+            and not (starred and _NAMES_STARS(lowered, word_end))
         ):
             near |= yes
             weak |= yes

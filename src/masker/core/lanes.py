@@ -34,6 +34,7 @@ from masker.core.questions import NOTHING, Wanted
 from masker.core.render import Note, pending_runs, render
 from masker.core.ruleset import RuleSet
 from masker.core.texts import text_spans
+from masker.core.trails import NO_TRAIL, NOT_MASKED, STAR, WHOLE_STARS, Trail, follow, without
 
 # What announces a number ("my card number is") speaks for this many of the sender's next messages,
 # what merely mentions one for more.
@@ -66,11 +67,13 @@ class Lane(NamedTuple):
     announced_at: int = 0
     oldest: int = 0
     """The first message whose part in something is waited for or remembered; 0 for none."""
+    trail: Trail = NO_TRAIL
+    """What is left of a number that was masked before."""
 
     @property
     def is_idle(self) -> bool:
         """Nothing pending, and nothing remembered that could matter."""
-        return not (self.notes or self.joints or self.candidates or self.said)
+        return not (self.notes or self.joints or self.candidates or self.said or self.trail.stars)
 
     @property
     def has_begun(self) -> bool:
@@ -119,7 +122,7 @@ def receive(
         lane.candidates,
         lane.recent,
     )
-    said, said_at, announced, announced_at, oldest = lane[6:]
+    said, said_at, announced, announced_at, oldest, trail = lane[6:]
     if speaks_for and (talk.announces or not talk.asks):
         # Who asks for a number is not about to give it.
         said, said_at = speaks_for, seq
@@ -132,19 +135,33 @@ def receive(
     runs: tuple[list[tuple[int, int]], ...] = ()
     if rules.may_hold_digits(text) if lane.has_begun else rules.holds_number(text):
         runs = compact.runs(rules, text, talk)
+    masked = NOT_MASKED
+    if trail.stars or STAR in text:
+        if seq - trail.at >= HEARD:
+            trail = NO_TRAIL
+        masked = follow(trail, text, runs, seq)
+        trail = masked.trail
+        if masked.remnants:
+            runs = without(runs, masked.remnants)
+        if masked.is_whole:
+            # Whatever was called for has been given.
+            announced = 0
+            if not talk.words or talk.words[-1][0] < masked.last:
+                said = 0
     has_runs = any(runs)
     if (
         not has_runs
         and not (speaks_for and (joints or candidates or recent))
         # Nothing of the lane is decided or forgotten with this message.
         and not 0 < oldest <= seq - window.messages
+        and not (joints and masked.first >= 0)
     ):
         # Small talk counts towards the window, and says which number is coming.
-        if talk.announces:
+        if talk.announces and talk.words[-1][0] > masked.last:
             announced, announced_at = talk.announces, seq
         out.append(_alone(message, revision, fixed))
         return Lane(seq, now, lane.notes, recent, joints, candidates,
-                    said, said_at, announced, announced_at, oldest), out  # fmt: skip
+                    said, said_at, announced, announced_at, oldest, trail), out  # fmt: skip
     pieces: tuple[Piece, ...] = ()
     if has_runs:
         if announced and seq - announced_at <= ANNOUNCED:
@@ -155,7 +172,9 @@ def receive(
                 asked=asked, alone=alone, heard=heard, refused=refused,
             )  # fmt: skip
             pieces = tuple([piece for track in tracks for piece in track])
-    if talk.announces and not (pieces and pieces[-1].start >= talk.words[-1][0]):
+    if talk.announces and not (
+        (pieces and pieces[-1].start >= talk.words[-1][0]) or masked.last > talk.words[-1][0]
+    ):
         # What is said already is not coming.
         announced, announced_at = talk.announces, seq
     if joints and speaks_for:
@@ -164,6 +183,9 @@ def receive(
             speaks_for &= ~piece.named
         joints, candidates = _called_later(rules, lane, speaks_for)
     note = Note(seq, message, revision, pieces, fixed)
+    if joints and masked.first >= 0 and not (pieces and pieces[0].start < masked.first):
+        # No number goes on over another that was masked.
+        candidates, joints = candidates + _begun(rules, joints), ()
     if pieces:
         before = Before(joints, lane.candidates, lane.recent, lane.notes)
         joints, found, ended, _ = join(rules, before, tracks, note)
@@ -176,17 +198,21 @@ def receive(
         # The number that was spoken of, or asked for, has been given.
         answered = _given(found)
         said, announced = said & ~answered, announced & ~answered
+    if joints and masked.first >= 0:
+        over = [joint for joint in joints if joint.last.note < seq]
+        joints = tuple(joint for joint in joints if joint.last.note == seq)
+        candidates += _begun(rules, over)
     if joints and 0 < oldest <= seq - window.messages:
         late = [joint for joint in joints if joint.last.note <= seq - window.messages]
         joints = tuple(joint for joint in joints if joint.last.note > seq - window.messages)
         candidates += _begun(rules, late)
     if not joints and not candidates and not lane.notes:
         out.append(_alone(message, revision, fixed))
-        return Lane(seq, now, (), (), (), (), said, said_at, announced, announced_at), out
+        return Lane(seq, now, (), (), (), (), said, said_at, announced, announced_at, 0, trail), out
     if pieces and (joints or candidates):
         recent = (*recent, pieces)
     lane = Lane(seq, now, (*lane.notes, note), recent, joints, candidates,
-                said, said_at, announced, announced_at)  # fmt: skip
+                said, said_at, announced, announced_at, 0, trail)  # fmt: skip
     lane, said_now = _settle(lane, window, fresh=seq)
     return lane, out + said_now
 
@@ -244,6 +270,9 @@ def close(rules: RuleSet, lane: Lane, window: Window) -> list[MaskedMessage]:
 
 def given(lane: Lane) -> int:
     """The rules of which the newest message gave, or finished, a number that they called for."""
+    if lane.trail.at == lane.seq and lane.trail.stars >= WHOLE_STARS:
+        # It was masked before: nobody knows any more what it was.
+        return -1
     return _given([one for one in lane.candidates if one.last_note == lane.seq])
 
 
@@ -345,7 +374,7 @@ def _settle(
     first += [found.last_note for found in candidates]
     return Lane(seq, lane.time, tuple(notes), recent, joints, candidates,
                 lane.said, lane.said_at, lane.announced, lane.announced_at,
-                min(first, default=0)), out  # fmt: skip
+                min(first, default=0), lane.trail), out  # fmt: skip
 
 
 def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Candidate, ...]:

@@ -60,6 +60,8 @@ def _numerals() -> str:
     )
 
 
+# What was masked before bears on what comes next: no more of it is waited for.
+_STAR = "*"
 _FEW, _MANY = 4, 12
 _CHECK_CHARACTER = re.compile(f"(?<![A-Za-z])[{re.escape(characters.X_FORMS)}](?![A-Za-z])").search
 ANY_X = re.compile(f"[{re.escape(characters.X_FORMS)}]").search
@@ -134,7 +136,9 @@ class RuleSet:
             lowered = text.lower()
             if self._tells_ascii(lowered) is not None or self.has_keyword(lowered):
                 return True
-            return _ASCII_DIGIT(text) is not None and not self._is_small_talk(text)
+            return _STAR in text or (
+                _ASCII_DIGIT(text) is not None and not self._is_small_talk(text)
+            )
         lowered = lower(text)
         if _ASCII(lowered) is not None:
             if (
@@ -147,7 +151,7 @@ class RuleSet:
             self._tells_hanzi(lowered) is not None or self.has_keyword(lowered)
         ):
             return True
-        return self.holds_number(text) and not self._is_small_talk(text)
+        return _STAR in text or (self.holds_number(text) and not self._is_small_talk(text))
 
     @property
     def clues(self) -> frozenset[str]:
@@ -156,7 +160,7 @@ class RuleSet:
         Or else it holds one of `words.weak`, and `NUMBER_FOLLOWS` behind it. A full-width letter
         is a word where it may be of a keyword.
         """
-        return frozenset({*self.words.telling, *self.keywords, *_wide(self.keywords)})
+        return frozenset({*self.words.telling, *self.keywords, *_wide(self.keywords), _STAR})
 
     def has_keyword(self, lowered: str) -> bool:
         """Whether a rule that reads the text itself has anything to look for in it."""

@@ -139,7 +139,7 @@ def runs_of(
             for found in every
         ]
     if "*" in text:
-        every = [[run for run in found if not _is_remnant(text, *run)] for found in every]
+        every = [[run for run in found if not is_remnant(text, *run)] for found in every]
     if _QUANTITY(text) is not None:
         every = [
             [
@@ -283,9 +283,11 @@ def _is_quantity(text: str, start: int, end: int, previous: int) -> bool:
     )
 
 
-def _is_remnant(text: str, start: int, end: int) -> bool:
+def is_remnant(text: str, start: int, end: int) -> bool:
     """Whether this is what a number that was masked before still shows, behind its stars."""
-    if end - start > REMNANT_DIGITS or ord(text[end : end + 1] or " ") in characters.VALUE:
+    while ord(text[end : end + 1] or " ") in characters.VALUE:
+        end += 1
+    if end - start > REMNANT_DIGITS:
         return False
     stars, digits = 0, end - start
     for place in range(start - 1, max(-1, start - 1 - gaps.MAX_SEPARATORS), -1):
