@@ -99,6 +99,8 @@ def test_a_masked_conversation_stays_as_it_is(delivery: my.Delivery, said: list[
         [("agent", "请提供您的银行卡号和身份证号"), ("user", "6222"), ("user", "0212"),
          ("user", "3456"), ("user", "7894"), ("agent", "好的，身份证呢？"), ("user", "110101"),
          ("user", "19900307"), ("user", "1233")],
+        [("agent", "Please send name, phone number and ID card number"),
+         ("user", "415 555 0123"), ("user", "110101199003071"), ("user", "233"), ("user", "500")],
         [("user", "my ID card number is"), *[("user", one) for one in "110101199003071233"],
          ("agent", "What is the order number?"), ("user", "5697021738")],
         [("user", "card no:"), ("user", "4389355116"), ("user", "1759۴۵, cvv 382")],

@@ -128,7 +128,8 @@ _PARTS_CLAUSES = re.compile("[,，、。;；]").search
 MAX_DIGITS = 19
 # Smaller groups, in the midst of other numbers, are the numbers of a list.
 LEAST_GROUP = 3
-_TAIL_DIGITS = 10
+# An expiry date and a security code behind a card have no more.
+TAIL_DIGITS = 10
 _PHONE_DIGITS = 11
 # Groups that are dialled, from the trunk prefix or a mobile number's first digit on.
 _DIALLED = {(3, 4, 4), (3, 8), (4, 8), (4, 7)}
@@ -206,6 +207,7 @@ def weigh(joint: Joint, track: Track) -> list[tuple[CompiledRule, Kind, float]]:
             # What goes on behind a proven number has to prove itself.
             and not joint.holds & bit
             and not _is_called_late(joint, bit)
+            and not _begins_in_a_group(joint)
             # Where a phone number was asked for as well, one comes.
             and (joint.named & bit or not _begins_with_a_phone(joint))
             and compiled.loose.is_full(value)
@@ -227,6 +229,12 @@ def _is_called_late(joint: Joint, bit: int) -> bool:
         if piece.note != first.note and (piece.weak | piece.near) & bit
     ]
     return bool(later) and not any(piece.told & bit and not piece.introduced for piece in later)
+
+
+def _begins_in_a_group(joint: Joint) -> bool:
+    """Whether it goes on from the midst of another message's digits (the last of a phone)."""
+    first = joint.first
+    return first.gap is not None and first.opens > gaps.LABEL and first.note != joint.last.note
 
 
 def _begins_with_a_phone(joint: Joint) -> bool:
@@ -298,14 +306,46 @@ def begun(joint: Joint, track: Track) -> Candidate | None:
     """What this joint, never finished, is unmistakably the beginning of."""
     if joint.loosest > gaps.LABEL:
         joint = _before_talk(joint)
-    if len(joint.value) < BEGUN_NAMED or joint.skipped or joint.found:
+    if len(joint.value) < BEGUN_NAMED or joint.found:
         return None
+    if joint.skipped:
+        return _dictated(joint, track)
     if len(joint.parts) >= _COUNTING and _is_counting(joint.parts):
         return None
     compiled = _begun_rule(joint, track)
     if compiled is None:
         return None
     return Candidate(joint.parts, len(joint.value), 0, compiled, Kind.BEGUN, PARTLY)
+
+
+def _dictated(joint: Joint, track: Track) -> Candidate | None:
+    """The parts that were called for, each by itself, of a number with something else between."""
+    for compiled in track.rules:
+        if compiled.loose is None or (joint.denied | joint.holds) & compiled.bit:
+            continue
+        parts = dictated(joint.parts, compiled.bit)
+        if parts:
+            return Candidate(parts, len(joint.value), 0, compiled, Kind.BEGUN, PARTLY)
+    return None
+
+
+def dictated(parts: tuple[tuple[Piece, int], ...], bit: int) -> tuple[tuple[Piece, int], ...]:
+    """The runs that were given as parts of what words name, or a question asks for.
+
+    Not what stands in talk, nor a message that is a phone number.
+    """
+    said: dict[int, str] = {}
+    for piece, _ in parts:
+        said[piece.note] = said.get(piece.note, "") + piece.value
+    return tuple(
+        [
+            (piece, at)
+            for piece, at in parts
+            if (piece.named | piece.near) & bit
+            and piece.tail <= gaps.LABEL
+            and _PHONE.fullmatch(said[piece.note]) is None
+        ]
+    )
 
 
 def _begun_rule(joint: Joint, track: Track) -> CompiledRule | None:
@@ -439,15 +479,15 @@ def is_plausible(
     if candidate.kind is Kind.CALLED:
         # Without a check digit only the whole of what the words point at is the number.
         is_address = not joint.named & compiled.bit and _is_postcode_and_phone(parts, pieces, text)
-        is_whole = digits_behind <= _TAIL_DIGITS or is_parted
+        is_whole = digits_behind <= TAIL_DIGITS or is_parted
         return starts_block and is_whole and not is_address
     if compiled.context_required:
         if any(_PARTS_CLAUSES(piece.gap or "") for piece, _ in parts[1:]):
             return False
         # What words ask for is a number by itself, with an expiry date or another number behind it.
         if len(sizes) > 1:
-            return starts_block and (not digits_behind or is_parted or digits_behind > _TAIL_DIGITS)
-        is_by_itself = digits_behind <= _EXPIRY_DIGITS or digits_behind > _TAIL_DIGITS
+            return starts_block and (not digits_behind or is_parted or digits_behind > TAIL_DIGITS)
+        is_by_itself = digits_behind <= _EXPIRY_DIGITS or digits_behind > TAIL_DIGITS
         return starts_block and (first.introduced or is_by_itself)
     has_check = candidate.score >= CHECKED
     if has_check and len(joint.value) >= STRONG_CHECK and joint.value[-1] == "X":
@@ -493,7 +533,7 @@ def is_plausible(
     if first.gap is not None and not starts_block and len(inner) > 1:
         # Not from the middle of one group to the middle of another (010-5687,010-5687).
         starts = False
-    return starts and (digits_behind <= _TAIL_DIGITS or is_parted)
+    return starts and (digits_behind <= TAIL_DIGITS or is_parted)
 
 
 def _digits_behind(last: Piece, pieces: Sequence[Piece], text: str) -> int:

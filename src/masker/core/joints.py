@@ -342,7 +342,7 @@ def _extend(step: _Step, joint: Joint, piece: Piece) -> None:
                 called,
                 joint.near | piece.near,
                 joint.named | piece.named,
-                joint.denied | (piece.refused if gap > gaps.JOINED else 0),
+                joint.denied | (_refused(piece, track) if gap > gaps.JOINED else 0),
                 joint.skipped,
                 False,
                 joint.holds,
@@ -377,6 +377,17 @@ def _extend(step: _Step, joint: Joint, piece: Piece) -> None:
         step.set_aside(joint)
     elif not went_on:
         step.ended.append(joint)
+
+
+def _refused(piece: Piece, track: Track) -> int:
+    """Rules whose number does not go on in a run, by the words that introduce it.
+
+    What its message calls an ID is no part of a card.
+    """
+    named = piece.named & track.loose
+    if not (piece.introduced and named):
+        return piece.refused
+    return piece.refused | (track.loose & ~named)
 
 
 def _say_again(step: _Step, joint: Joint, piece: Piece) -> None:

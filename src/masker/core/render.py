@@ -6,14 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from masker.core import gaps, masking
-from masker.core.compact import Piece
+from masker.core.compact import LONG_ANSWER, Piece
 from masker.core.evidence import (
     CHECKED,
     LEAST_GROUP,
     PARTLY,
+    TAIL_DIGITS,
     Candidate,
     Joint,
     Kind,
+    dictated,
+    is_natural,
     is_natural_for,
 )
 from masker.core.masking import Span
@@ -176,13 +179,20 @@ def _rest(begun: Candidate, claimed: set[RunId]) -> Candidate | None:
     Its first parts are no part of that number, which may be one by chance. Within one message
     the others are a group said twice, or put right.
     """
-    first = begun.parts[0][0]
-    if begun.kind is Kind.ECHO or not first.named & begun.rule.bit:
+    bit = begun.rule.bit
+    if begun.kind is Kind.ECHO:
         return None
     is_claimed = [run_id(piece) in claimed for piece, _ in begun.parts]
     last = len(is_claimed) - is_claimed[::-1].index(True)
     until = last if begun.is_in_one_message else is_claimed.index(True)
-    parts = [(piece, at) for piece, at in begun.parts[:until] if run_id(piece) not in claimed]
+    if not begun.parts[0][0].named & bit:
+        until = 0
+    called = () if begun.is_in_one_message else dictated(begun.parts, bit)
+    parts = [
+        part
+        for place, part in enumerate(begun.parts)
+        if not is_claimed[place] and (place < until or part in called)
+    ]
     return begun._replace(parts=tuple(parts)) if parts else None
 
 
@@ -204,16 +214,35 @@ class _Explaining:
         But an ID may hold a card by chance. And those that have everything of it but the
         counts of its parts.
         """
-        first = run_id(called.parts[0][0])
+        start = called.parts[0][0]
+        first = run_id(start)
+        is_named = start.told & called.rule.bit
         begins = [
             card
             for card, _ in self._with_run.get(first, ())
-            if card.rule is called.rule or card.score > CHECKED
+            if (card.rule is called.rule or card.score > CHECKED)
+            # What words name begins there, and is not the end of what was given before.
+            and not (is_named and card.parts[0][0] != start)
+            and not _goes_on(called, card)
         ]
         bare = _runs(called, ordinals=False)
         return begins + [
             card for card, runs in self._with_run.get(min(bare, default=first), ()) if bare <= runs
         ]
+
+
+def _goes_on(called: Candidate, card: Candidate) -> bool:
+    """Whether what words call for, and a number holds the beginning of, is more than its tail."""
+    end = max((piece.note, piece.start) for piece, _ in card.parts)
+    behind = [
+        len(piece.value)
+        for piece, _ in called.parts
+        if (piece.note, piece.start) > end and (piece.weak | piece.near) & called.rule.bit
+    ]
+    return sum(behind) > TAIL_DIGITS and (
+        max(behind) >= LONG_ANSWER
+        or is_natural(tuple([len(piece.value) for piece, _ in called.parts]))
+    )
 
 
 def _runs(candidate: Candidate, *, ordinals: bool = True) -> set[RunId]:
