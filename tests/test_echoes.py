@@ -84,3 +84,11 @@ def test_what_another_reads_back_is_masked_too(
     said: list[str | tuple[str, str]], kept: list[str]
 ) -> None:
     assert stored(*said) == kept
+
+
+@pytest.mark.parametrize("said", ["71 ok", "71，对吗", "71?", "好的71", "71"])
+def test_a_part_of_two_digits_is_masked_where_it_is_read_back_at_once(said: str) -> None:
+    heard = stored(
+        ("a", "请提供身份证号码"), ("u", "110101"), ("u", "19"), ("u", "71"), ("a", said)
+    )
+    assert heard[-1] == said.replace("71", "**")

@@ -56,7 +56,7 @@ def echoes(
         for message in (*before, now) if is_new else (now,):
             if message and len(message) <= looks and message[0].note not in notes:
                 looks -= len(message)
-                _note(echoed, number, message)
+                _note(echoed, number, message, is_theirs=id(number) in theirs)
     return tuple(echoed.values())
 
 
@@ -66,12 +66,27 @@ def is_whole(one: Candidate) -> bool:
 
 
 def _note(
-    echoed: dict[tuple[tuple[Piece, int], ...], Candidate], number: Candidate, pieces: list[Piece]
+    echoed: dict[tuple[tuple[Piece, int], ...], Candidate],
+    number: Candidate,
+    pieces: list[Piece],
+    *,
+    is_theirs: bool,
 ) -> None:
     """Note what in a message repeats part of a number; the longer number hides more."""
     value = _value(number)
+    newest, newest_at = max(number.parts) if is_theirs else (None, 0)
     for group in _groups([one for one in pieces if one.track == number.track]):
-        copies = _copies(group, value, number.keep_last)
+        copies = _copies(group, value, number.keep_last, gaps.LABEL if is_theirs else gaps.LINE)
+        if (
+            not copies
+            and newest is not None
+            and group[0].value == newest.value
+            and len(group) == 1
+            and newest_at < number.length - number.keep_last
+            and max(group[0].opens, group[0].tail) <= gaps.LABEL
+        ):
+            # "71, ok": however few, they are what has just been said.
+            copies = ((group[0], newest_at),)
         if copies:
             echo = number._replace(parts=copies, kind=Kind.ECHO, score=PARTLY)
             if echoed.setdefault(copies, echo).length < echo.length:
@@ -97,10 +112,15 @@ def _groups(pieces: list[Piece]) -> list[list[Piece]]:
     return groups + [[piece] for group in groups if len(group) > 1 for piece in group]
 
 
-def _copies(group: list[Piece], value: str, keep_last: int) -> tuple[tuple[Piece, int], ...]:
-    """The runs of a group with their places in the number, where they are a part of it."""
+def _copies(
+    group: list[Piece], value: str, keep_last: int, edge: int
+) -> tuple[tuple[Piece, int], ...]:
+    """The runs of a group with their places in the number, where they are a part of it.
+
+    What stands no farther than `edge` from the ends of its message is all that this says.
+    """
     digits = "".join([piece.value for piece in group])
-    is_bare = group[0].opens <= gaps.LINE and group[-1].tail <= gaps.LINE
+    is_bare = group[0].opens <= edge and group[-1].tail <= edge
     if len(digits) < (LEAST_BARE if is_bare else LEAST_ECHO):
         return ()
     at = _place(digits, value)

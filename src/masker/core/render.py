@@ -141,7 +141,14 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
     claimed = {run for found in standing for run in _runs(found)}
     for found in candidates:
         if found.kind is Kind.ECHO or found.kind is Kind.BEGUN:
-            rest = found if claimed.isdisjoint(_runs(found)) else _rest(found, claimed)
+            if claimed.isdisjoint(_runs(found)):
+                rest: Candidate | None = found
+            elif found.kind is Kind.ECHO:
+                # A chance reading of what is read back shows a last four of its own.
+                same = {run for one in standing if one.rule is found.rule for run in _runs(one)}
+                rest = found if same.isdisjoint(_runs(found)) else None
+            else:
+                rest = _rest(found, claimed)
             if rest is not None:
                 standing.append(rest)
         elif found.kind is Kind.CALLED and found not in called:
@@ -180,8 +187,6 @@ def _rest(begun: Candidate, claimed: set[RunId]) -> Candidate | None:
     the others are a group said twice, or put right.
     """
     bit = begun.rule.bit
-    if begun.kind is Kind.ECHO:
-        return None
     is_claimed = [run_id(piece) in claimed for piece, _ in begun.parts]
     last = len(is_claimed) - is_claimed[::-1].index(True)
     until = last if begun.is_in_one_message else is_claimed.index(True)
