@@ -8,7 +8,7 @@ import pytest
 import regex
 
 import strategies as my
-from masker import Masker
+from masker import Masker, Message
 from masker.core import gaps
 from masker.testing.scenes import Scene
 
@@ -156,3 +156,32 @@ def test_a_digit_that_may_count_may_be_of_the_number() -> None:
         my.Written("5, 100", ((CARD, 12), None, None, (CARD, 13), (CARD, 14), (CARD, 15))),
     ]
     assert hidden(said, CARD) == set(range(12))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["1-8位：62220212", "9-16位：34567894"],
+        ["第1-8位62220212\n第9-16位34567894"],
+        ["digits 1-8: 62220212, digits 9-16: 34567894"],
+        ["1 to 8: 62220212", "9 to 16: 34567894"],
+        ["8位：62220212\n8位：34567894"],
+        ["62220212（8位）", "34567894（8位）"],
+        ["62220212，8位了\n34567894，齐了16位"],
+    ],
+)
+@pytest.mark.parametrize("question", ["请提供您的银行卡号", "What is your card number?"])
+def test_the_places_and_lengths_of_parts_are_no_digits_of_theirs(
+    question: str, said: list[str]
+) -> None:
+    redactor = MASKER.redactor()
+    last: dict[str, str] = {}
+    for number, text in enumerate([question, *said]):
+        sender = "user" if number else "agent"
+        for out in redactor.receive(Message("c", str(number), sender, text)):
+            last[out.message_id] = out.text
+    for out in redactor.close():
+        last[out.message_id] = out.text
+    assert "\n".join(last[str(number)] for number in range(1, len(last))) == "\n".join(
+        said
+    ).replace("62220212", "*" * 8).replace("34567894", "****7894")

@@ -92,8 +92,13 @@ _HASH = re.compile(r"(?<![0-9a-z])[a-z]*[0-9]+[a-z]+(?:[0-9]+[a-z]+)*[0-9]+", re
 _COUNTED = "位段部组組个個节截串码碼"
 _PARTS = "first|next|last|final|other|middle|remaining|part|segment|group|block|chunk"
 _TWO_DIGITS = f"([{characters.DIGIT_CLASS}]{{1,2}})"
+_UP_TO = rf"\s?(?:[-–~～至到]|to)\s?{_TWO_DIGITS}"
 _COUNT = re.compile(
     rf"(?:(?:\A|[{gaps.LABEL_HANZI}])\s?{_TWO_DIGITS}\s?(?=[{_COUNTED}])"
+    # （6位）, 1-8位：…, digits 1-8: …
+    rf"|(?<![{characters.DIGIT_CLASS}]){_TWO_DIGITS}(?:{_UP_TO})?(?=\s?位)"
+    rf"|(?:(?<![^\n])|\b(?:digits?|numbers?|characters?|positions?) ){_TWO_DIGITS}{_UP_TO}"
+    r"(?=\s?[:：=]|\s(?:is|are)\b)"
     rf"|第\s?{_TWO_DIGITS}(?![{characters.DIGIT_CLASS}])"
     rf"|\b(?:{_PARTS})\s([0-9]{{1,2}})"
     r"(?=\s?(?:digits?|numbers?|ones|figures?|nums?|chars?|characters?|:|：|=|is\b|are\b)))",
@@ -181,7 +186,11 @@ def digit_runs(text: str) -> Runs:
             else:
                 found += [match.span() for match in _DIGITS.finditer(text, *cluster.span())]
     if _may_count(text, found):
-        counts = {match.span(match.lastindex or 0) for match in _COUNT.finditer(text)}
+        counts = {
+            match.span(group)
+            for match in _COUNT.finditer(text)
+            for group in range(1, _COUNT.groups + 1)
+        }
         found = [span for span in found if span not in counts]
     if is_ascii and "x" not in text and "X" not in text:
         return found
