@@ -185,3 +185,22 @@ def test_the_places_and_lengths_of_parts_are_no_digits_of_theirs(
     assert "\n".join(last[str(number)] for number in range(1, len(last))) == "\n".join(
         said
     ).replace("62220212", "*" * 8).replace("34567894", "****7894")
+
+
+@pytest.mark.parametrize("mark", ["：", ":", ". ", ") ", "、", " - "])
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_last_part_of_counted_ones_may_be_short(mark: str, asked: bool) -> None:
+    parts = ("4401", "0619", "9912", "0187", "45")
+    question = ["好的，您的身份证号发我"] if asked else []
+    redactor = MASKER.redactor()
+    last: dict[str, str] = {}
+    for number, part in enumerate([*question, *parts]):
+        text, sender = f"{number + (not asked)}{mark}{part}", "user"
+        if asked and not number:
+            text, sender = part, "agent"
+        for out in redactor.receive(Message("c", str(number), sender, text)):
+            last[out.message_id] = out.text
+    for out in redactor.close():
+        last[out.message_id] = out.text
+    shown = [text[1:].strip("".join((*mark, "*"))) for text in last.values()][len(question) :]
+    assert shown == ["", "", "", "87", "45"]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from masker.core import characters, gaps
-from masker.core.ordinals import is_small, ordinals
+from masker.core.ordinals import is_small, may_be_counted, ordinals
 from masker.core.ruleset import RuleSet
 from masker.core.runs import Runs, runs_of
 from masker.core.trails import masked_before
@@ -153,9 +153,11 @@ def sentence_ends(lowered: str, start: int) -> bool:
     return _SENTENCE_END.search(lowered, start) is not None
 
 
-def runs(rules: RuleSet, text: str, talk: Talk) -> tuple[Runs, ...]:
-    """Where the runs of a text are, for each track."""
-    return runs_of(text, talk.lowered, talk.words, [track.letters for track in rules.tracks])
+def runs(rules: RuleSet, text: str, talk: Talk, counted: int | None = None) -> tuple[Runs, ...]:
+    """Where the runs of a text are, for each track; `counted` is as for `read`."""
+    letters = [track.letters for track in rules.tracks]
+    is_counted = counted is not None and may_be_counted(text, counted)
+    return runs_of(text, talk.lowered, talk.words, letters, is_counted=is_counted)
 
 
 def say_nothing(rules: RuleSet, text: str, tracks: tuple[Runs, ...]) -> bool:
@@ -189,6 +191,7 @@ def read(
     alone: int = 0,
     heard: int = 0,
     refused: int = 0,
+    counted: int | None = None,
 ) -> tuple[tuple[Piece, ...], ...]:
     """The runs of a text, as pieces of numbers, for each track.
 
@@ -196,6 +199,7 @@ def read(
     holds the rules that the other party asked for, or that this sender announced last, `alone`
     those of them beside which nothing else was; `heard` those that were spoken of lately;
     `refused` those of which an answer that is one bare run, long enough to be one, is none.
+    `counted` is what the message before was counted as (2. 4111), where it was.
     """
     if talk is None:
         talk = listen(rules, text)
@@ -203,7 +207,7 @@ def read(
         tracks = runs(rules, text, talk)
     pieces = tuple(
         [
-            _pieces(rules, text, talk, found, number, note, asked, alone, heard)
+            _pieces(rules, text, talk, found, number, note, asked, alone, heard, counted)
             for number, found in enumerate(tracks)
         ]
     )
@@ -255,6 +259,7 @@ def _pieces(
     asked: int,
     alone: int,
     heard: int,
+    counted: int | None,
 ) -> tuple[Piece, ...]:
     if not runs:
         return ()
@@ -268,7 +273,7 @@ def _pieces(
     before = behind = 0
     undated = rules.undated if len(runs) > 2 and _DATE(text) is not None else 0
     if last and (is_small(runs[0]) or is_small(runs[-1])):
-        before, behind = ordinals(text, runs)
+        before, behind = ordinals(text, runs, counted)
     for index, (start, end) in enumerate(runs):
         following = runs[index + 1][0] if index < last else len(text)
         tail = gaps.between(text[end:following]) if index < last else gaps.behind(text[end:])

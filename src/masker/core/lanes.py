@@ -133,8 +133,10 @@ def receive(
     heard = lane.said | mentioned
     is_fresh = not (joints or candidates or lane.notes or heard or asked or others)
     runs: tuple[list[tuple[int, int]], ...] = ()
+    counted: int | None = None
     if rules.may_hold_digits(text) if lane.has_begun else rules.holds_number(text):
-        runs = compact.runs(rules, text, talk)
+        counted = _counted(lane)
+        runs = compact.runs(rules, text, talk, counted)
     masked = NOT_MASKED
     if trail.stars or STAR in text:
         if seq - trail.at >= HEARD:
@@ -169,7 +171,7 @@ def receive(
         if not is_fresh or asked or talk.mentions or not compact.say_nothing(rules, text, runs):
             tracks = compact.read(
                 rules, text, talk, runs, note=seq,
-                asked=asked, alone=alone, heard=heard, refused=refused,
+                asked=asked, alone=alone, heard=heard, refused=refused, counted=counted,
             )  # fmt: skip
             pieces = tuple([piece for track in tracks for piece in track])
     if talk.announces and not (
@@ -234,6 +236,14 @@ def talked(lane: Lane, message: Message, window: Window) -> Lane | None:
     if 0 < lane.oldest <= seq - window.messages or (lane.said and seq - lane.said_at >= HEARD):
         return None
     return Lane(seq, time, *lane[2:])
+
+
+def _counted(lane: Lane) -> int | None:
+    """What the last part in a lane was counted as: the 2 of "2. 4111"."""
+    if not lane.recent:
+        return None
+    first = lane.recent[-1][0]
+    return int(first.value) if first.ordinal and first.value.isdecimal() else None
 
 
 def _alone(message: Message, revision: int, fixed: tuple[Span, ...]) -> MaskedMessage:

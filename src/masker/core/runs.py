@@ -115,10 +115,13 @@ def runs_of(
     lowered: str,
     words: Sequence[tuple[int, int, int, int]],
     tracks: Iterable[bool],
+    *,
+    is_counted: bool = False,
 ) -> tuple[Runs, ...]:
     """The runs of each track, but those that are amounts, moments, addresses or what is masked.
 
-    `tracks` says of each whether it reads letters.
+    `tracks` says of each whether it reads letters; `is_counted`, that what looks like a moment
+    is no such thing.
     """
     every = [word_runs(text) if letters else digit_runs(text) for letters in tracks]
     if not any(every):
@@ -131,7 +134,7 @@ def runs_of(
                 [run for run in found if not start <= run[0] < run[1] <= last] for found in every
             ]
     spans = _amounts_and_moments(lowered)
-    if spans:
+    if spans and not is_counted:
         every = [_outside(found, spans, len(text)) for found in every]
     if "0." in text:
         # The many decimals of a fraction (0.4111…): no list counts from nought.
