@@ -234,7 +234,12 @@ def _is_called_late(joint: Joint, bit: int) -> bool:
 def _begins_in_a_group(joint: Joint) -> bool:
     """Whether it goes on from the midst of another message's digits (the last of a phone)."""
     first = joint.first
-    return first.gap is not None and first.opens > gaps.LABEL and first.note != joint.last.note
+    return (
+        first.gap is not None
+        and first.opens > gaps.LABEL
+        and first.note != joint.last.note
+        and len(first.value) >= LEAST_GROUP
+    )
 
 
 def _begins_with_a_phone(joint: Joint) -> bool:
