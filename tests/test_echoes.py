@@ -92,3 +92,28 @@ def test_a_part_of_two_digits_is_masked_where_it_is_read_back_at_once(said: str)
         ("a", "请提供身份证号码"), ("u", "110101"), ("u", "19"), ("u", "71"), ("a", said)
     )
     assert heard[-1] == said.replace("71", "**")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "第二段改成%s",
+        "第二段错了 %s",
+        "0222写错了，是%s",
+        "the second group should be %s",
+        "sorry, %s",
+    ],
+)
+def test_a_group_that_is_put_right_when_all_were_given_is_no_last_four(said: str) -> None:
+    # Luhn's check holds for groups of four in whatever order they come.
+    parts = ["6222", "0222", "3456", "7894"]
+    heard = stored(("a", "请提供您的银行卡号"), *parts, said % "0212")
+    assert heard[1:4] == ["****"] * 3
+    assert heard[-1].replace("0222", "****") == said.replace("0222", "****") % "****"
+    assert "0222" not in heard[-1]
+
+
+def test_a_last_group_that_is_put_right_is_shown() -> None:
+    heard = stored(("a", "请提供您的银行卡号"), "6222", "0212", "3456", "7895", "不对，是7894")
+    assert heard[1:4] == ["****"] * 3
+    assert heard[-1].endswith("7894")

@@ -11,12 +11,17 @@ from collections.abc import Sequence
 from masker.core import gaps
 from masker.core.compact import Piece
 from masker.core.evidence import PARTLY, Candidate, Kind
+from masker.core.repeats import is_again
 
 # Fewer digits are a price or a day; where a message has no others, fewer still may be meant.
 LEAST_ECHO = 4
 LEAST_BARE = 3
 # As many of so many digits may be mistyped: fewer would often be alike by chance.
 MISTYPED = ((8, 2), (6, 1))
+# One digit that came up before is no part said again.
+LEAST_AGAIN = 2
+# Nobody puts more than this right at once.
+MOST_PUT_RIGHT = 32
 # So many runs are compared with numbers at once: more are no talk, and would take too long.
 MOST_LOOKS = 16_384
 
@@ -27,12 +32,15 @@ def echoes(
     recent: tuple[tuple[Piece, ...], ...],
     pieces: tuple[Piece, ...],
     others: Sequence[Candidate] = (),
+    *,
+    is_put_right: bool = False,
 ) -> tuple[Candidate, ...]:
     """What repeats part of a number and has no part in any: in `pieces`, and before new numbers.
 
     Messages that a number has a part in are left alone: a text is masked the same however
     it comes, and what comes early cannot wait for what may come late. `others` are numbers of
-    other people, which these may read back.
+    other people, which these may read back; `is_put_right`, whether words or an edit say that
+    `pieces` put something right.
     """
     numbers = [one for one in (*known, *found) if is_whole(one)]
     if not numbers and not others:
@@ -43,6 +51,8 @@ def echoes(
     before = [[one for one in message if one[:3] not in own] for message in recent]
     now = [one for one in pieces if one[:3] not in own]
     echoed: dict[tuple[tuple[Piece, int], ...], Candidate] = {}
+    if is_put_right:
+        _put_right(echoed, [one for one in known if is_whole(one)], pieces)
     looked_for: set[tuple[str, int, int, int, bool, frozenset[int]]] = set()
     looks = MOST_LOOKS
     for number in (*numbers, *others):
@@ -131,6 +141,29 @@ def _copies(
         parts.append((piece, at))
         at += len(piece.value)
     return tuple(parts)
+
+
+def _put_right(
+    echoed: dict[tuple[tuple[Piece, int], ...], Candidate],
+    numbers: Sequence[Candidate],
+    pieces: tuple[Piece, ...],
+) -> None:
+    """Note what stands for a part of a whole number, or is said again.
+
+    Groups of four make a number that holds in whatever order they come: put at its end, such a
+    one would be shown as its last four.
+    """
+    for number in numbers[:MOST_PUT_RIGHT]:
+        hidden = number.length - number.keep_last
+        own = {part.note for part, at in number.parts if at < hidden}
+        for piece in pieces[:MOST_PUT_RIGHT]:
+            if piece.note in own or piece.track != number.track or len(piece.value) < LEAST_AGAIN:
+                continue
+            for part, at in number.parts:
+                if at < hidden and (part.value == piece.value or is_again(part.value, piece.value)):
+                    copy = ((piece, at),)
+                    echoed[copy] = number._replace(parts=copy, kind=Kind.PUT_RIGHT, score=PARTLY)
+                    break
 
 
 def _place(digits: str, value: str) -> int | None:

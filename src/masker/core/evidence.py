@@ -31,6 +31,8 @@ class Kind(IntEnum):
     """Begun, called one or begun unmistakably, and never finished."""
     GIVEN_UP = 4
     """More readings than can be followed: masked for good."""
+    PUT_RIGHT = 5
+    """What stands for a part of a number that was whole already, and is said to be wrong."""
 
 
 class Joint(NamedTuple):

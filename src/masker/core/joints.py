@@ -19,6 +19,7 @@ from masker.core.repeats import (
     MAX_CORRECTIONS,
     MISTYPED_TWICE,
     again,
+    corrects,
     digits_of,
     is_again,
     merge,
@@ -35,13 +36,6 @@ SMALL_CHANGE = 3
 PASSING_RUNS = 4
 # A part with fewer digits, which no words call one, is no beginning to be waited on.
 LEAST_WAITING = 4
-# What people say when they put something right.
-_CORRECTS = re.compile(
-    r"不对|不對|不是|[啊哦噢]不|不不|错|錯|更正|纠正|应该是|應該是|我是说|抱歉|对不起|對不起|重发|重來|重来|重说|再说一遍"
-    r"|\b(?:sorry|oops|no|wait|typo|mistake|wrong|correct(?:ion)?|mean|meant|scratch|should be"
-    r"|again)\b",
-    re.IGNORECASE,
-).search
 _YEAR = re.compile("(?:19|20)[0-9]{2}").fullmatch
 # What is as long as a number is none of its groups.
 LEAST_WHOLE = 13
@@ -406,7 +400,7 @@ def _say_again(step: _Step, joint: Joint, piece: Piece) -> None:
         or resends(joint) >= MAX_CORRECTIONS
         # Short groups are alike by chance, where nobody says that one was wrong.
         or not (
-            (last.note != piece.note and len(piece.value) >= MISTYPED_TWICE) or _CORRECTS(step.text)
+            (last.note != piece.note and len(piece.value) >= MISTYPED_TWICE) or corrects(step.text)
         )
     ):
         return

@@ -32,6 +32,7 @@ from masker.core.masking import Span
 from masker.core.messages import MaskedMessage, Message
 from masker.core.questions import NOTHING, Wanted
 from masker.core.render import Note, pending_runs, render
+from masker.core.repeats import corrects
 from masker.core.ruleset import RuleSet
 from masker.core.texts import text_spans
 from masker.core.trails import NO_TRAIL, NOT_MASKED, STAR, WHOLE_STARS, Trail, follow, without
@@ -191,7 +192,10 @@ def receive(
     if pieces:
         before = Before(joints, lane.candidates, lane.recent, lane.notes)
         joints, found, ended, _ = join(rules, before, tracks, note)
-        echoed = echoes(candidates, found, lane.recent, pieces, others)
+        echoed = echoes(
+            candidates, found, lane.recent, pieces, others,
+            is_put_right=revision > 0 or corrects(text) is not None,
+        )  # fmt: skip
         if found:
             waiting = {seq, *[one.seq for one in lane.notes]}
             candidates = together(candidates, found, waiting)

@@ -137,7 +137,7 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
     called = _outermost(
         [found for found in candidates if found.kind is Kind.CALLED and not explaining.of(found)]
     )
-    standing = proven + called + [found for found in candidates if found.kind is Kind.GIVEN_UP]
+    standing = proven + called + [found for found in candidates if found.kind >= Kind.GIVEN_UP]
     claimed = {run for found in standing for run in _runs(found)}
     for found in candidates:
         if found.kind is Kind.ECHO or found.kind is Kind.BEGUN:

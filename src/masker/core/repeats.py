@@ -6,6 +6,7 @@ equal. Both readings are followed; where two come to the same, they are one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from masker.core import gaps
@@ -22,6 +23,14 @@ MAX_RESENDS = 16
 MAX_MESSAGES = 48
 # Nor does anybody put right more groups of a number than these.
 MAX_CORRECTIONS = 1
+
+# What people say when they put something right.
+corrects = re.compile(
+    r"不对|不對|不是|[啊哦噢]不|不不|错|錯|更正|纠正|改成|改为|改為|应该是|應該是|我是说|抱歉|对不起|對不起|重发|重來|重来|重说|再说一遍"
+    r"|\b(?:sorry|oops|no|wait|typo|mistake|wrong|correct(?:ion)?|mean|meant|scratch|should be"
+    r"|again)\b",
+    re.IGNORECASE,
+).search
 
 
 def merge(joints: dict[tuple[str, int, int], Joint], joint: Joint) -> None:
