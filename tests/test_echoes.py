@@ -117,3 +117,19 @@ def test_a_last_group_that_is_put_right_is_shown() -> None:
     heard = stored(("a", "请提供您的银行卡号"), "6222", "0212", "3456", "7895", "不对，是7894")
     assert heard[1:4] == ["****"] * 3
     assert heard[-1].endswith("7894")
+
+
+def test_a_part_that_is_read_back_and_a_number_by_chance_shows_nothing() -> None:
+    # 4403052002012 is as long as a card, and its check digit holds.
+    heard = stored(
+        ("a", "请您报一下身份证号码"), "4403052002012", ("a", "4403052002012，对吗"), "7", "3360"
+    )
+    assert heard[2] == "*************，对吗"
+
+
+def test_a_whole_number_that_is_read_back_shows_its_last_four() -> None:
+    heard = stored(
+        "my card number", "6217", "0071", "2080", "7455", "616",
+        ("a", "so that is 6217 0071 2080 7455 616?"),
+    )  # fmt: skip
+    assert heard[-1] == "so that is **** **** **** ***5 616?"

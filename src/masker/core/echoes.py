@@ -63,7 +63,9 @@ def echoes(
         if kind in looked_for:
             continue
         looked_for.add(kind)
-        for message in (*before, now) if is_new else (now,):
+        # What reads back another's number may be a number by chance.
+        mine = list(pieces) if id(number) in theirs else now
+        for message in (*before, mine) if is_new else (mine,):
             if message and len(message) <= looks and message[0].note not in notes:
                 looks -= len(message)
                 _note(echoed, number, message, is_theirs=id(number) in theirs)

@@ -300,7 +300,7 @@ def numbers(rules: RuleSet, lane: Lane) -> list[Candidate]:
     known = [one for one in lane.candidates if is_whole(one)]
     for joint in lane.joints:
         track = rules.tracks[joint.first.track]
-        if joint.called & track.loose:
+        if joint.called & track.loose and not joint.found:
             compiled = next(one for one in track.rules if one.bit & joint.called & track.loose)
             known.append(
                 Candidate(joint.parts, len(joint.value), 0, compiled, Kind.CALLED, evidence.PARTLY)
