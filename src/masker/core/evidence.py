@@ -315,7 +315,7 @@ def begun(joint: Joint, track: Track) -> Candidate | None:
         joint = _before_talk(joint)
     if len(joint.value) < BEGUN_NAMED or joint.found:
         return None
-    if joint.skipped:
+    if joint.skipped or joint.holds:
         return _dictated(joint, track)
     if len(joint.parts) >= _COUNTING and _is_counting(joint.parts):
         return None
@@ -328,7 +328,7 @@ def begun(joint: Joint, track: Track) -> Candidate | None:
 def _dictated(joint: Joint, track: Track) -> Candidate | None:
     """The parts that were called for, each by itself, of a number with something else between."""
     for compiled in track.rules:
-        if compiled.loose is None or (joint.denied | joint.holds) & compiled.bit:
+        if compiled.loose is None or joint.denied & compiled.bit:
             continue
         parts = dictated(joint.parts, compiled.bit)
         if parts:

@@ -205,8 +205,9 @@ def receive(
         answered = _given(found)
         said, announced = said & ~answered, announced & ~answered
     if joints and masked.first >= 0:
-        over = [joint for joint in joints if joint.last.note < seq]
-        joints = tuple(joint for joint in joints if joint.last.note == seq)
+        end = (seq, masked.last)
+        over = [joint for joint in joints if (joint.last.note, joint.last.start) < end]
+        joints = tuple(joint for joint in joints if (joint.last.note, joint.last.start) > end)
         candidates += _begun(rules, over)
     if joints and 0 < oldest <= seq - window.messages:
         late = [joint for joint in joints if joint.last.note <= seq - window.messages]

@@ -193,10 +193,13 @@ def _rest(begun: Candidate, claimed: set[RunId]) -> Candidate | None:
     if not begun.parts[0][0].named & bit:
         until = 0
     called = () if begun.is_in_one_message else dictated(begun.parts, bit)
+    # Behind a number, in its own message, stands an expiry date.
+    taken = {run[0] for run in claimed}
     parts = [
         part
         for place, part in enumerate(begun.parts)
-        if not is_claimed[place] and (place < until or part in called)
+        if not is_claimed[place]
+        and (place < until or (part in called and part[0].note not in taken))
     ]
     return begun._replace(parts=tuple(parts)) if parts else None
 

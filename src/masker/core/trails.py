@@ -17,6 +17,8 @@ from masker.core.runs import REMNANT_DIGITS, REMNANT_STARS, digit_runs, is_remna
 STAR = "*"
 # So many stars are a whole card or ID but for its last four.
 WHOLE_STARS = 9
+# A count has so many digits at most.
+_COUNT_DIGITS = 2
 # No number is longer.
 _MOST_STARS = 64
 _STARS = re.compile(r"\*+")
@@ -93,7 +95,9 @@ def follow(trail: Trail, text: str, tracks: Sequence[list[Run]], seq: int) -> Fo
     carried, (count, shown, at) = trail.stars > 0, trail
     remnants: list[Run] = []
     first = last = -1
-    tokens = [(run, True) for run in stars] + [(run, False) for run in _together(blocks)]
+    together = _together(blocks)
+    counts, behind = _count(text, together)
+    tokens = [(run, True) for run in stars] + [(run, False) for run in together]
     for (start, end), is_star in sorted(tokens):
         if is_star:
             count = min(_MOST_STARS, (0 if shown else count) + end - start)
@@ -102,6 +106,9 @@ def follow(trail: Trail, text: str, tracks: Sequence[list[Run]], seq: int) -> Fo
                 first = start
         elif count:
             size = sum(map(str.isalnum, text[start:end]))
+            if (start, end) == counts and shown + size + behind > REMNANT_DIGITS >= shown + behind:
+                # It only says which part stands behind it.
+                continue
             if count < REMNANT_STARS or size > REMNANT_DIGITS:
                 count = shown = at = 0
             elif size > 1 or _is_said(text, start, end):
@@ -125,6 +132,13 @@ def without(tracks: tuple[list[Run], ...], remnants: Sequence[Run]) -> tuple[lis
 def _is_said(text: str, start: int, end: int) -> bool:
     """Whether a digit is no part of talk (第2张卡, "1 sec")."""
     return max(gaps.edge(text[:start]), gaps.behind(text[end:])) <= gaps.LABEL
+
+
+def _count(text: str, blocks: Sequence[Run]) -> tuple[Run | None, int]:
+    """The first digits of a text, where they may count its part, and how many stand behind them."""
+    if len(blocks) < 2 or blocks[0][1] - blocks[0][0] > _COUNT_DIGITS:
+        return None, 0
+    return blocks[0], sum(sum(map(str.isalnum, text[start:end])) for start, end in blocks[1:])
 
 
 def _together(runs: Sequence[Run]) -> list[Run]:
