@@ -72,3 +72,13 @@ def test_what_is_called_an_id_is_no_part_of_the_card_before() -> None:
 def test_what_else_is_answered_stays(said: list[Said | str]) -> None:
     text = said[1] if isinstance(said[0], tuple) else said[0]
     assert stored(*said)[0 if text == said[0] else 1] == text
+
+
+def test_a_card_that_is_asked_for_again_is_no_end_of_the_one_before() -> None:
+    # 6 01 190 3494844 67 6225 passes a card's check by chance.
+    said = stored(
+        ("agent", "好的，请发一下您的储蓄卡卡号"), "还有6", "再来01", "中间是190", "再来8",
+        "接着3494844", "再来67", ("agent", "您的卡号是多少？"), "6225", "3480", "0305",
+        "不好意思", "3853", ("agent", "您的手机号是多少？"), "13286310638",
+    )  # fmt: skip
+    assert said[8:11] == ["****"] * 3

@@ -242,14 +242,12 @@ class _Explaining:
 def _goes_on(called: Candidate, card: Candidate) -> bool:
     """Whether what words call for, and a number holds the beginning of, is more than its tail."""
     end = max((piece.note, piece.start) for piece, _ in card.parts)
-    behind = [
-        len(piece.value)
-        for piece, _ in called.parts
-        if (piece.note, piece.start) > end and (piece.weak | piece.near) & called.rule.bit
-    ]
-    return sum(behind) > TAIL_DIGITS and (
-        max(behind) >= LONG_ANSWER
-        or is_natural(tuple([len(piece.value) for piece, _ in called.parts]))
+    behind = [piece for piece, _ in called.parts if (piece.note, piece.start) > end]
+    if sum([len(piece.value) for piece in behind]) <= TAIL_DIGITS:
+        return False
+    return is_natural(tuple([len(piece.value) for piece, _ in called.parts])) or any(
+        len(piece.value) >= LONG_ANSWER and (piece.weak | piece.near) & called.rule.bit
+        for piece in behind
     )
 
 
