@@ -133,3 +133,8 @@ def test_a_whole_number_that_is_read_back_shows_its_last_four() -> None:
         ("a", "so that is 6217 0071 2080 7455 616?"),
     )  # fmt: skip
     assert heard[-1] == "so that is **** **** **** ***5 616?"
+
+
+def test_the_end_of_ones_own_number_is_no_echo_of_anothers() -> None:
+    heard = stored(("b", "1"), ("b", "1"), ("b", "010120010102187"), "卡号6", ("b", "6"))
+    assert heard[-1] == "6"

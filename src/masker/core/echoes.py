@@ -22,6 +22,8 @@ MISTYPED = ((8, 2), (6, 1))
 LEAST_AGAIN = 2
 # Nobody puts more than this right at once.
 MOST_PUT_RIGHT = 32
+# So many digits that are another's are so whatever they make.
+LEAST_CHANCE = 8
 # So many runs are compared with numbers at once: more are no talk, and would take too long.
 MOST_LOOKS = 16_384
 
@@ -50,6 +52,8 @@ def echoes(
     new, theirs = set(map(id, found)), set(map(id, others))
     before = [[one for one in message if one[:3] not in own] for message in recent]
     now = [one for one in pieces if one[:3] not in own]
+    # What reads back so much of another's number may be one by chance.
+    read_back = [one for one in pieces if one[:3] not in own or len(one.value) >= LEAST_CHANCE]
     echoed: dict[tuple[tuple[Piece, int], ...], Candidate] = {}
     if is_put_right:
         _put_right(echoed, [one for one in known if is_whole(one)], pieces)
@@ -63,8 +67,7 @@ def echoes(
         if kind in looked_for:
             continue
         looked_for.add(kind)
-        # What reads back another's number may be a number by chance.
-        mine = list(pieces) if id(number) in theirs else now
+        mine = read_back if id(number) in theirs else now
         for message in (*before, mine) if is_new else (mine,):
             if message and len(message) <= looks and message[0].note not in notes:
                 looks -= len(message)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from masker.core import gaps, masking
 from masker.core.compact import LONG_ANSWER, Piece
+from masker.core.echoes import LEAST_CHANCE
 from masker.core.evidence import (
     CHECKED,
     LEAST_GROUP,
@@ -146,7 +147,8 @@ def resolve(candidates: Sequence[Candidate]) -> list[Candidate]:
             elif found.kind is Kind.ECHO:
                 # A chance reading of what is read back shows a last four of its own.
                 same = {run for one in standing if one.rule is found.rule for run in _runs(one)}
-                rest = found if same.isdisjoint(_runs(found)) else None
+                is_long = sum([len(piece.value) for piece, _ in found.parts]) >= LEAST_CHANCE
+                rest = found if is_long and same.isdisjoint(_runs(found)) else None
             else:
                 rest = _rest(found, claimed)
             if rest is not None:
