@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from masker.core import compact, evidence, gaps
+from masker.core import beginnings, compact, evidence, gaps, groups, surroundings
 from masker.core.compact import Piece
 from masker.core.evidence import Candidate, Joint, Kind
 from masker.core.patterns import MAX_VALUE, Track
@@ -89,7 +89,7 @@ def join(
             open_joints = step.take_in(piece, open_joints)
             ended += step.ended
             for joint, candidate in step.matched:
-                if evidence.is_plausible(
+                if surroundings.is_plausible(
                     joint, candidate, pieces, note.message.text, whole.ends
                 ) and not _swallows(joint, candidate, before.candidates):
                     found.append(candidate)
@@ -157,7 +157,7 @@ class _Whole:
                 sizes = evidence.sizes(joint)
                 if (
                     max(sizes) < LEAST_WHOLE
-                    and evidence.is_natural(sizes)
+                    and groups.is_natural(sizes)
                     # What leaves something out, or goes on behind a number, may be one by chance.
                     and not joint.skipped
                     and not joint.holds & candidate.rule.bit
@@ -271,7 +271,7 @@ class _Step:
             and (
                 piece.tail <= gaps.LABEL
                 or called & self.track.loose
-                or len(value) >= evidence.BEGUN_NAMED
+                or len(value) >= beginnings.BEGUN_NAMED
             )
         ):
             joint = Joint(value, ((piece, 0),), piece, gaps.JOINED, called, piece.near,
@@ -354,7 +354,7 @@ def _extend(step: _Step, joint: Joint, piece: Piece) -> None:
     if (
         step.passing >= (gaps.LABEL if is_called else gaps.TEXT)
         and (is_called or len(joint.value) >= LEAST_WAITING)
-        and (not went_on or len(last.value) >= evidence.LEAST_GROUP)
+        and (not went_on or len(last.value) >= groups.LEAST_GROUP)
     ):
         # "Wait 5 minutes" may be nothing but talk; where digits come one by one it is the next.
         step.keep(joint)
@@ -437,21 +437,21 @@ def _is_in_list(piece: Piece, pieces: tuple[Piece, ...]) -> bool:
     index = piece.place
     if not (
         index > 0
-        and index + evidence.MAX_DIGITS < len(pieces)
+        and index + groups.MAX_DIGITS < len(pieces)
         and piece.lead == gaps.JOINED
-        and len(piece.value) < evidence.LEAST_GROUP
+        and len(piece.value) < groups.LEAST_GROUP
         and not piece.weak
     ):
         return False
     return all(
-        other.gap == piece.gap and len(other.value) < evidence.LEAST_GROUP
-        for other in pieces[index + 1 : index + 1 + evidence.MAX_DIGITS]
+        other.gap == piece.gap and len(other.value) < groups.LEAST_GROUP
+        for other in pieces[index + 1 : index + 1 + groups.MAX_DIGITS]
     )
 
 
 def _is_in_groups(joint: Joint) -> bool:
     """Whether its parts so far are groups in which people write a number."""
-    return evidence.may_become_natural(evidence.sizes(joint))
+    return groups.may_become_natural(evidence.sizes(joint))
 
 
 def _is_bare(joint: Joint) -> bool:
@@ -481,7 +481,7 @@ def _may_go_on(
     if gap <= gaps.JOINED or called or len(joint.parts) > 1 or last.note == piece.note:
         return True
     texts = [note.message.text for note in notes if note.seq == last.note]
-    return not (texts and evidence.is_postcode_then_phone(last, piece, texts[0]))
+    return not (texts and surroundings.is_postcode_then_phone(last, piece, texts[0]))
 
 
 def _swallows(joint: Joint, candidate: Candidate, known: tuple[Candidate, ...]) -> bool:
@@ -523,7 +523,7 @@ def _masked_for_good(rules: RuleSet, joints: list[Joint]) -> list[Candidate]:
         if mine:
             parts = tuple(sorted({part for joint in mine for part in joint.parts}))
             likely = [compiled for compiled in track.rules if compiled.loose is not None]
-            most = MAX_VALUE if track.letters else evidence.MAX_DIGITS
+            most = MAX_VALUE if track.letters else groups.MAX_DIGITS
             follows = most - min(len(joint.value) for joint in mine)
             given_up.append(
                 Candidate(parts, follows, 0, (likely or track.rules)[0], Kind.GIVEN_UP, 0.5)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from masker.core import compact, evidence
+from masker.core import beginnings, compact, evidence, surroundings
 from masker.core.candidates import together, without_repeats
 from masker.core.compact import Piece, Talk
 from masker.core.echoes import echoes, is_whole
@@ -394,7 +394,7 @@ def _settle(
 
 def _begun(rules: RuleSet, ended: list[Joint] | tuple[Joint, ...]) -> tuple[Candidate, ...]:
     """What was begun and never finished, and yet is unmistakable."""
-    found = [evidence.begun(joint, rules.tracks[joint.first.track]) for joint in ended]
+    found = [beginnings.begun(joint, rules.tracks[joint.first.track]) for joint in ended]
     return tuple([one for one in found if one is not None])
 
 
@@ -423,4 +423,4 @@ def _called_later(
 
 def _is_plausible(joint: Joint, candidate: Candidate, note: Note) -> bool:
     pieces = tuple(piece for piece in note.pieces if piece.track == joint.first.track)
-    return evidence.is_plausible(joint, candidate, pieces, note.message.text)
+    return surroundings.is_plausible(joint, candidate, pieces, note.message.text)

@@ -6,22 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from masker.core import gaps, masking
+from masker.core.beginnings import dictated
 from masker.core.compact import LONG_ANSWER, Piece
 from masker.core.echoes import LEAST_CHANCE
-from masker.core.evidence import (
-    CHECKED,
-    LEAST_GROUP,
-    PARTLY,
-    TAIL_DIGITS,
-    Candidate,
-    Joint,
-    Kind,
-    dictated,
-    is_natural,
-    is_natural_for,
-)
+from masker.core.evidence import CHECKED, PARTLY, Candidate, Joint, Kind
+from masker.core.groups import LEAST_GROUP, is_natural
 from masker.core.masking import Span
 from masker.core.messages import Finding, MaskedMessage, Message
+from masker.core.surroundings import TAIL_DIGITS, is_natural_for
 
 RunId = tuple[int, int, int]
 # The least digits of a number that people call a card or an ID.

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
-from masker.core import characters, compact, detect, evidence, gaps
+from masker.core import characters, compact, detect, evidence, gaps, groups, surroundings
 from masker.core.compact import Piece
 from masker.core.evidence import Candidate, Joint, Kind
 from masker.core.joints import Before, join
@@ -184,13 +184,13 @@ def _of_joints(
                 size = _open_size(
                     track, joint.value, joint.first, [piece for piece, _ in joint.parts],
                     called=joint.called, over_words=over_words,
-                    starts_block=evidence.starts_a_block(joint.first, pieces, ends),
+                    starts_block=surroundings.starts_a_block(joint.first, pieces, ends),
                 )  # fmt: skip
                 places |= _first_places(joint.parts, size)
         return places
     size = _open_size(
         track, last.value, last, [], called=last.weak | last.near,
-        starts_block=evidence.starts_a_block(last, pieces, ends),
+        starts_block=surroundings.starts_a_block(last, pieces, ends),
     )  # fmt: skip
     places |= _first_places(((last, 0),), size)
     for joint in joints:
@@ -200,7 +200,7 @@ def _of_joints(
             size = _open_size(
                 track, value, joint.first, [piece for piece, _ in joint.parts], called=called,
                 over_words=max(joint.loosest, last.lead) >= gaps.LABEL,
-                starts_block=evidence.starts_a_block(joint.first, pieces, ends),
+                starts_block=surroundings.starts_a_block(joint.first, pieces, ends),
             )  # fmt: skip
             if called & track.loose and size < len(value):
                 # It may yet say the group before it again, and be no more than that.
@@ -244,7 +244,7 @@ def _open_size(
         if compiled.context_required and not starts_block:
             continue
         # Without a check digit a number is whole, or in groups that numbers have.
-        may_stand = starts_block or not sizes or evidence.may_become_natural(sizes)
+        may_stand = starts_block or not sizes or groups.may_become_natural(sizes)
         if not compiled.checked and (over_words or not may_stand):
             continue
         if compiled.pattern.can_grow(value):
@@ -280,7 +280,7 @@ def _of_words(
             value = "".join(run.value for run in runs)
             for compiled in track.rules:
                 shape = compiled.pattern if compiled.context_required else compiled.loose
-                starts_block = evidence.starts_a_block(piece, pieces, ends)
+                starts_block = surroundings.starts_a_block(piece, pieces, ends)
                 if compiled.context_required and not starts_block:
                     continue
                 if shape is not None and not piece.denied & compiled.bit and shape.is_full(value):
@@ -311,7 +311,7 @@ def _certain(
         behind = text[last.end :]
         pieces = tracks[last.track]
         block_open = _is_block_open(runs, pieces, text)
-        stands = evidence.is_natural_for(candidate) and evidence.starts_a_block(
+        stands = surroundings.is_natural_for(candidate) and surroundings.starts_a_block(
             runs[0], pieces, ends
         )
         crosses = any(
@@ -332,8 +332,8 @@ def _certain(
             # Its last run may turn out a date, or an amount.
             or (len(runs) > 1 and _may_be_a_moment(last, behind))
             or (len(runs) > 1 and block_open and not stands)
-            or (len(runs) > 1 and len(behind) < evidence.ADDRESS_AFTER
-                and evidence.may_be_address(candidate))
+            or (len(runs) > 1 and len(behind) < surroundings.ADDRESS_AFTER
+                and surroundings.may_be_address(candidate))
         )  # fmt: skip
         if not depends:
             hidden = candidate.length - candidate.keep_last
@@ -343,7 +343,7 @@ def _certain(
             last.end > identifier
             or crosses
             or block_open
-            or evidence.may_be_address(candidate)
+            or surroundings.may_be_address(candidate)
             or _may_be_a_moment(last, behind)
         ):
             places |= mine
@@ -368,7 +368,7 @@ def _is_block_open(runs: list[Piece], pieces: tuple[Piece, ...], text: str) -> b
         return False
     return (
         gaps.ONLY_SEPARATORS.fullmatch(behind) is not None
-        or evidence.MASKED_BEHIND.fullmatch(behind) is not None
+        or surroundings.MASKED_BEHIND.fullmatch(behind) is not None
     )
 
 
