@@ -234,6 +234,7 @@ def test_a_number_digit_by_digit_behind_a_whole_one_is_held(between: str) -> Non
 
 # Texts of which a stream once gave what the whole text does not. The numbers are made up.
 TRICKY = [
+    "请扣٠٠٦١٧٨٢٦٨٠٥١١٩٦，金额1500元my card number",
     "前面是4️⃣4️⃣5️⃣ 后面是3748️⃣5️⃣5️⃣0195638",
     "22045️⃣\n最后是37318364024",
     "first part: 354077\nand then 8️⃣7️⃣8️⃣5️⃣，然后\n۶۳۱۸۷۲",

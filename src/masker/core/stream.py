@@ -188,8 +188,9 @@ def _of_joints(
                 )  # fmt: skip
                 places |= _first_places(joint.parts, size)
         return places
+    # Words that come behind what is not over yet may call for all of it.
     size = _open_size(
-        track, last.value, last, [], called=last.weak | last.near,
+        track, last.value, last, [], called=last.weak | last.near | track.loose,
         starts_block=surroundings.starts_a_block(last, pieces, ends),
     )  # fmt: skip
     places |= _first_places(((last, 0),), size)
@@ -198,7 +199,8 @@ def _of_joints(
             value, parts = joint.value + last.value, (*joint.parts, (last, len(joint.value)))
             called = joint.called | last.weak | last.near
             size = _open_size(
-                track, value, joint.first, [piece for piece, _ in joint.parts], called=called,
+                track, value, joint.first, [piece for piece, _ in joint.parts],
+                called=called | track.loose,
                 over_words=max(joint.loosest, last.lead) >= gaps.LABEL,
                 starts_block=surroundings.starts_a_block(joint.first, pieces, ends),
             )  # fmt: skip
