@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from masker.core import characters, gaps
 from masker.core.compact import Piece
@@ -87,28 +88,14 @@ def is_plausible(
         return False
     if first.note != last.note:
         return is_called or not (_has_network_address(parts) or _ends_in_quad(text, last))
-    starts_block = starts_a_block(first, pieces, ends) or _is_in_word(text, first, pieces)
-    digits_behind = _digits_behind(last, pieces, text)
-    inner = {piece.gap for piece, _ in parts[1:]}
-    follows = pieces[last.place + 1].gap if last.place + 1 < len(pieces) else None
-    # Other digits behind it are parted from it otherwise than its groups are, or are a number.
-    is_parted = digits_behind > 0 and (
-        follows not in inner
-        or (last.place + 1 < len(pieces) and _is_long(pieces[last.place + 1], parts))
-    )
+    around = _look_around(parts, pieces, text, ends)
     if candidate.kind is Kind.CALLED:
         # Without a check digit only the whole of what the words point at is the number.
         is_address = not joint.named & compiled.bit and _is_postcode_and_phone(parts, pieces, text)
-        is_whole = digits_behind <= TAIL_DIGITS or is_parted
-        return starts_block and is_whole and not is_address
+        is_whole = around.digits_behind <= TAIL_DIGITS or around.is_parted
+        return around.starts_block and is_whole and not is_address
     if compiled.context_required:
-        if any(_PARTS_CLAUSES(piece.gap or "") for piece, _ in parts[1:]):
-            return False
-        # What words ask for is a number by itself, with an expiry date or another number behind it.
-        if len(sizes) > 1:
-            return starts_block and (not digits_behind or is_parted or digits_behind > TAIL_DIGITS)
-        is_by_itself = digits_behind <= _EXPIRY_DIGITS or digits_behind > TAIL_DIGITS
-        return starts_block and (first.introduced or is_by_itself)
+        return around.starts_block and _is_what_words_ask_for(parts, around)
     has_check = candidate.score >= CHECKED
     if has_check and len(joint.value) >= STRONG_CHECK and joint.value[-1] == "X":
         return True
@@ -122,38 +109,97 @@ def is_plausible(
     is_amount = _is_amount(text, parts) and not (is_called and len(joint.value) > _AMOUNT)
     if is_amount or _is_network_addresses(text, first, last):
         return False
-    natural = is_natural(sizes)
-    is_apart = first.gap is not None and first.gap not in inner
     if not has_check:
-        is_own_line = first.lead == gaps.LINE and None not in inner
-        starts = starts_block or is_apart or is_own_line
         is_dialled = sizes in _DIALLED and joint.value[0] in "01"
-        return natural or is_dialled or (starts and (not digits_behind or is_parted))
-    if is_called:
-        return True
-    if has_region_and_date(compiled, joint.value):
+        return is_natural(sizes) or is_dialled or _stands_alone(first, around)
+    if is_called or has_region_and_date(compiled, joint.value):
         return True
     if _is_postcode_and_phone(parts, pieces, text) or _is_table(text, parts):
         return False
-    if natural and starts_block:
+    if is_natural(sizes) and around.starts_block:
         return True
-    before = _before(parts, pieces, ends, text)
-    is_among_others = not natural and (before or digits_behind)
+    return _is_no_cell(parts, _before(parts, pieces, ends, text), around, text, ends)
+
+
+class _Around(NamedTuple):
+    """What stands right before and behind some runs of one message."""
+
+    starts_block: bool
+    """Whether no digits stand right before them."""
+    digits_behind: int
+    inner: frozenset[str | None]
+    """The gaps between them."""
+    follows: str | None
+    """The gap to the next run, where that is nothing but separators."""
+    is_parted: bool
+    """Whether digits behind are parted from them otherwise than they are, or are a number."""
+
+
+def _look_around(
+    parts: tuple[tuple[Piece, int], ...],
+    pieces: Sequence[Piece],
+    text: str,
+    ends: Collection[int],
+) -> _Around:
+    first, last = parts[0][0], parts[-1][0]
+    inner = frozenset([piece.gap for piece, _ in parts[1:]])
+    behind = pieces[last.place + 1] if last.place + 1 < len(pieces) else None
+    digits_behind = _digits_behind(last, pieces, text)
+    follows = None if behind is None else behind.gap
+    is_long = behind is not None and _is_long(behind, parts)
+    return _Around(
+        starts_a_block(first, pieces, ends) or _is_in_word(text, first, pieces),
+        digits_behind, inner, follows, digits_behind > 0 and (follows not in inner or is_long),
+    )  # fmt: skip
+
+
+def _is_what_words_ask_for(parts: tuple[tuple[Piece, int], ...], around: _Around) -> bool:
+    """Whether it is a number by itself, with an expiry date or another number behind it."""
+    if any(_PARTS_CLAUSES(piece.gap or "") for piece, _ in parts[1:]):
+        return False
+    is_list = around.digits_behind <= TAIL_DIGITS and not around.is_parted
+    if len(parts) > 1:
+        return not around.digits_behind or not is_list
+    digits = around.digits_behind
+    return parts[0][0].introduced or digits <= _EXPIRY_DIGITS or digits > TAIL_DIGITS
+
+
+def _stands_alone(first: Piece, around: _Around) -> bool:
+    """Whether other digits beside it are parted from it otherwise than its groups are."""
+    is_own_line = first.lead == gaps.LINE and None not in around.inner
+    is_apart = first.gap is not None and first.gap not in around.inner
+    starts = around.starts_block or is_apart or is_own_line
+    return starts and (not around.digits_behind or around.is_parted)
+
+
+def _is_no_cell(
+    parts: tuple[tuple[Piece, int], ...],
+    before: list[Piece],
+    around: _Around,
+    text: str,
+    ends: Collection[int],
+) -> bool:
+    """Whether what a check digit proves is more than some cells of a table or list."""
+    first, last = parts[0][0], parts[-1][0]
+    inner = around.inner
+    natural = is_natural(tuple(len(piece.value) for piece, _ in parts))
+    is_among_others = not natural and (before or around.digits_behind)
     if is_among_others and (_has_decimals(parts) or _is_row(text, first, last, ends)):
         return False
+    is_apart = first.gap is not None and first.gap not in inner
     if first.lead == gaps.LINE:
         # Lines of its own, or the first cells of a row.
-        is_row = None not in inner and (natural or follows is None)
+        is_row = None not in inner and (natural or around.follows is None)
         is_apart = is_row or not _is_like_row_before(parts, before)
     if _is_crowd(before, first.gap) and not is_apart:
         return False
-    starts = starts_block or is_apart
+    starts = around.starts_block or is_apart
     if natural:
-        return starts or is_parted or digits_behind <= _PHONE_DIGITS
-    if first.gap is not None and not starts_block and len(inner) > 1:
+        return starts or around.is_parted or around.digits_behind <= _PHONE_DIGITS
+    if first.gap is not None and not around.starts_block and len(inner) > 1:
         # Not from the middle of one group to the middle of another (010-5687,010-5687).
-        starts = False
-    return starts and (digits_behind <= TAIL_DIGITS or is_parted)
+        return False
+    return starts and (around.digits_behind <= TAIL_DIGITS or around.is_parted)
 
 
 def _digits_behind(last: Piece, pieces: Sequence[Piece], text: str) -> int:
