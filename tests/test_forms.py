@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import strategies as my
-from masker import Masker
+from masker import Masker, Message
 
 MASKER = Masker()
 SEPARATORS = st.sampled_from(["，", ", ", "\n", " ", "; ", "；", " / ", "、", "。", "\t", " | "])
@@ -95,3 +95,46 @@ def test_every_number_of_a_form_is_masked(fields: list[Field | str], separator: 
             hidden = places[: len(places) - one.keep_last]
             assert {masked[place] for place in hidden} == {"*"}
         at += len(one if isinstance(one, str) else one.text) + len(separator)
+
+
+ASKED = st.sampled_from(
+    ["请提供姓名、身份证号、手机号、银行卡号", "请提供身份证号、手机号和银行卡号",
+     "身份证号、卡号、手机号发我一下",
+     "为了核实身份，请告知姓名、证件号、预留手机号以及卡号",
+     "please provide your name, ID number, phone and card number"]
+)  # fmt: skip
+NAMES = st.sampled_from(["张三", "李四", "王小明", "Lee", ""])
+
+
+@st.composite
+def mistyped(draw: st.DrawFn, number: str) -> str:
+    """A number with another digit somewhere behind its sixth, so that its check digit fails."""
+    place = draw(st.integers(6, len(number) - 2))
+    other = draw(st.integers(1, 9))
+    return number[:place] + str((int(number[place]) + other) % 10) + number[place + 1 :]
+
+
+@given(
+    question=ASKED, name=NAMES, separator=SEPARATORS, order=st.permutations(range(4)),
+    identity=my.resident_ids().flatmap(mistyped), mobile=MOBILES, apart=st.booleans(),
+    card=my.digit_strings(15, "4").map(my.with_luhn).flatmap(mistyped),
+)  # fmt: skip
+@settings(max_examples=400)
+@example("请提供姓名、身份证号、手机号、银行卡号", "张三", "，", [0, 1, 2, 3], "440305178506083736",
+         "18640909079", False, "4041494045740710")  # fmt: skip
+def test_mistyped_numbers_of_a_form_that_was_asked_for_are_masked(
+    question: str, name: str, separator: str, order: list[int], identity: str, mobile: str,
+    apart: bool, card: str,
+) -> None:  # fmt: skip
+    answers = [one for one in ([name, identity, mobile, card][place] for place in order) if one]
+    said = answers if apart else [separator.join(answers)]
+    redactor = MASKER.redactor()
+    shown = [
+        masked.text
+        for place, (sender, text) in enumerate([("agent", question), *[("user", t) for t in said]])
+        for masked in redactor.receive(Message("c", str(place), sender, text))
+    ]
+    shown += [masked.text for masked in redactor.close()]
+    for number in (identity, card):
+        assert not any(number[:-4] in text for text in shown)
+        assert not any(number[place : place + 6] in t for t in shown for place in range(0, 12, 3))

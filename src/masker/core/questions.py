@@ -19,8 +19,8 @@ from masker.core.words import NAMES_A_NUMBER, NUMBER_FOLLOWS, lower
 ANSWERS = 6
 # Beside a number's name so few letters are no statement (姓名、卡号).
 _LITTLE_ELSE = 4
-# So far apart stand two words that are one name (卡号的后四位, card's last four).
-_BESIDE = 3
+# What stands between two words that are one name (卡号的后四位, card's last four).
+_BESIDE = re.compile(r"\s?(?:的|'s)?\s?")
 # What asks for one thing is no longer than this.
 _SHORT = 80
 # A number, or what is left of one that was masked.
@@ -249,7 +249,7 @@ def _is_part(words: _Words, place: int, lowered: str) -> bool:
         return True
     if place + 1 < len(words):
         start, _, _, no = words[place + 1]
-        if no & yes and start - end <= _BESIDE:
+        if no & yes and _BESIDE.fullmatch(lowered, end, start):
             return True
     if place:
         _, before, _, no = words[place - 1]

@@ -184,14 +184,14 @@ def _of_joints(
                 size = _open_size(
                     track, joint.value, joint.first, [piece for piece, _ in joint.parts],
                     called=joint.called, over_words=over_words,
-                    starts_block=surroundings.starts_a_block(joint.first, pieces, ends),
+                    starts_block=surroundings.starts_a_block(joint.first, pieces, text, ends),
                 )  # fmt: skip
                 places |= _first_places(joint.parts, size)
         return places
     # Words that come behind what is not over yet may call for all of it.
     size = _open_size(
         track, last.value, last, [], called=last.weak | last.near | track.loose,
-        starts_block=surroundings.starts_a_block(last, pieces, ends),
+        starts_block=surroundings.starts_a_block(last, pieces, text, ends),
     )  # fmt: skip
     places |= _first_places(((last, 0),), size)
     for joint in joints:
@@ -202,7 +202,7 @@ def _of_joints(
                 track, value, joint.first, [piece for piece, _ in joint.parts],
                 called=called | track.loose,
                 over_words=max(joint.loosest, last.lead) >= gaps.LABEL,
-                starts_block=surroundings.starts_a_block(joint.first, pieces, ends),
+                starts_block=surroundings.starts_a_block(joint.first, pieces, text, ends),
             )  # fmt: skip
             if called & track.loose and size < len(value):
                 # It may yet say the group before it again, and be no more than that.
@@ -282,7 +282,7 @@ def _of_words(
             value = "".join(run.value for run in runs)
             for compiled in track.rules:
                 shape = compiled.pattern if compiled.context_required else compiled.loose
-                starts_block = surroundings.starts_a_block(piece, pieces, ends)
+                starts_block = surroundings.starts_a_block(piece, pieces, lowered, ends)
                 if compiled.context_required and not starts_block:
                     continue
                 if shape is not None and not piece.denied & compiled.bit and shape.is_full(value):
@@ -314,7 +314,7 @@ def _certain(
         pieces = tracks[last.track]
         block_open = _is_block_open(runs, pieces, text)
         stands = surroundings.is_natural_for(candidate) and surroundings.starts_a_block(
-            runs[0], pieces, ends
+            runs[0], pieces, text, ends
         )
         crosses = any(
             run_id(joint.first) != run_id(runs[0])

@@ -148,7 +148,7 @@ def _look_around(
     follows = None if behind is None else behind.gap
     is_long = behind is not None and _is_long(behind, parts)
     return _Around(
-        starts_a_block(first, pieces, ends) or _is_in_word(text, first, pieces),
+        starts_a_block(first, pieces, text, ends),
         digits_behind, inner, follows, digits_behind > 0 and (follows not in inner or is_long),
     )  # fmt: skip
 
@@ -240,11 +240,16 @@ def _is_long(other: Piece, parts: tuple[tuple[Piece, int], ...]) -> bool:
 
 
 def _is_in_word(text: str, piece: Piece, pieces: Sequence[Piece]) -> bool:
-    """Whether the run before one is the end of a word (Tulip245 4111…)."""
+    """Whether the run before one is the end of a word or name (Tulip245 4111…, 张三，4111…)."""
     if not piece.place or piece.lead > gaps.LINE:
         return False
-    before = text[pieces[piece.place - 1].start - 1 :][:1]
-    return pieces[piece.place - 1].start > 0 and before.isascii() and before.isalpha()
+    run = pieces[piece.place - 1]
+    before = text[run.start - 1 :][:1] if run.start else ""
+    if before.isascii():
+        return before.isalpha()
+    return (
+        run.end - run.start == 1 and ord(text[run.start]) in characters.HANZI and before.isalpha()
+    )
 
 
 def _is_crowd(runs: list[Piece], gap: str | None) -> bool:
@@ -292,10 +297,12 @@ def _is_row(text: str, first: Piece, last: Piece, ends: Collection[int]) -> bool
     return False
 
 
-def starts_a_block(first: Piece, pieces: Sequence[Piece], ends: Collection[int]) -> bool:
-    """Whether no digits stand right before a run, but for a number or an expiry date."""
+def starts_a_block(first: Piece, pieces: Sequence[Piece], text: str, ends: Collection[int]) -> bool:
+    """Whether no digits stand right before a run, but for a number, an expiry date or a name."""
     place = first.place
     if place == 0 or first.lead > gaps.LINE or pieces[place - 1].end in ends:
+        return True
+    if _is_in_word(text, first, pieces):
         return True
     if len(first.value) > _SECURITY_CODE:
         return False
